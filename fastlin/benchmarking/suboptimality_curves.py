@@ -137,7 +137,7 @@ def _measure_problem(
     fit_seconds = {}
     for name, candidate in candidates.items():
         notify(f"{problem.name}, {name}, first fits")
-        fit_seconds[candidate] = _warm_up(candidate, max(seconds / len(candidates), MAX_WARM_UP_SECONDS))
+        fit_seconds[candidate] = _warm_up(candidate, seconds / len(candidates))
     if candidates:
         required_seconds = _estimate_required_seconds(fit_seconds, candidates.get(reference))
         announce(
@@ -236,12 +236,15 @@ def _find_optimum(process, path, limit):
         return None, str(error).partition("\n")[0]
 
 
-def _warm_up(candidate, limit):
-    """Fit the rows with the first effort and, if the limit allows it, with a medium one. Return the seconds."""
-    seconds = candidate.warm_up(0, limit)
-    if seconds is None or MAX_EFFORT_RATIO * seconds > limit:
+def _warm_up(candidate, share):
+    """Fit the rows with the first effort and, if a share of the time probably allows it, with a medium one.
+
+    Return the seconds of the last fit, or None if the first fit failed.
+    """
+    seconds = candidate.warm_up(0, max(share, MAX_WARM_UP_SECONDS))
+    if seconds is None or MAX_EFFORT_RATIO * seconds > share:
         return seconds
-    return candidate.warm_up(len(candidate.baseline.efforts) // 2, limit) or seconds
+    return candidate.warm_up((len(candidate.baseline.efforts) - 1) // 2, share) or share
 
 
 def _estimate_required_seconds(fit_seconds, reference):

@@ -82,7 +82,7 @@ class WorkerProcess:
         """Kill the process, and the processes that it has started. The next call starts a new one."""
         if self._process is not None:
             # Windows has no groups of processes.
-            if hasattr(os, "killpg"):
+            if hasattr(os, "killpg") and hasattr(signal, "SIGKILL"):
                 with suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
             self._process.kill()

@@ -148,6 +148,7 @@ def test_failures_are_reported_by_name(monkeypatch):
     rows = BenchmarkProblem(X, Y, LogisticObjective())
     small = BenchmarkProblem(X[:200], Y[:200], LogisticObjective())
     monkeypatch.setattr(BenchmarkProblem, "make_sample", lambda self: small)
+    monkeypatch.setattr(suboptimality_curves, "MAX_WARM_UP_SECONDS", 5.0)
     kinds = [Estimator, HangingOnManyRows, *FAILURES]
     baselines = [Baseline(kind.__name__, lambda effort, kind=kind: kind()) for kind in kinds]
     result = compare(rows, baselines, seconds=4)
@@ -396,8 +397,8 @@ class HangingObjective(LogisticObjective):
 )
 def test_without_a_computable_minimum_the_lowest_objective_of_a_fit_replaces_it(monkeypatch, objective, reason):
     for name in ("MAX_LOADING_SECONDS", "MAX_WARM_UP_SECONDS"):
-        monkeypatch.setattr(suboptimality_curves, name, 10.0)
-    result = compare(BenchmarkProblem(X, Y, objective), [Baseline("estimator", lambda effort: Estimator())], seconds=5)
+        monkeypatch.setattr(suboptimality_curves, name, 2.0)
+    result = compare(BenchmarkProblem(X, Y, objective), [Baseline("estimator", lambda effort: Estimator())], seconds=2)
     (problem,) = result.problems
     (point,) = problem["points"]["estimator"]
     assert (problem["optimum"], point["suboptimality"]) == (point["objective"], 0.0)

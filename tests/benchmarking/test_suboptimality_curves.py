@@ -92,6 +92,7 @@ EXCLUDED_LIBRARIES = {
 
 def test_libraries_that_fail_differ_or_are_too_slow_are_excluded(libraries, monkeypatch):
     monkeypatch.setattr(suboptimality_curves, "N_SAMPLE_ROWS", 200)
+    monkeypatch.setattr(suboptimality_curves, "MAX_WARM_UP_SECONDS", 5.0)
     fits = {name: fit for name, (fit, _) in EXCLUDED_LIBRARIES.items()}
     for name, fit in {**fits, "cyanure": fail_on_many_rows}.items():
         libraries[name] = replace(LIBRARIES[name], fit=fit, package="scikit-learn", module="sklearn")
@@ -171,6 +172,7 @@ def test_the_null_model_predicts_class_frequencies(n_classes):
 
 def test_a_comparison_respects_its_time_limit(libraries, monkeypatch):
     monkeypatch.setattr(suboptimality_curves, "N_SAMPLE_ROWS", 200)
+    monkeypatch.setattr(suboptimality_curves, "MAX_WARM_UP_SECONDS", 5.0)
     libraries["torch"] = replace(LIBRARIES["torch"], fit=sleep_on_many_rows, package="numpy", module="numpy")
     problems = make_problems(simulate_clusters(2, 300, 5, seed=0), False, "float64")
     begin = perf_counter()
