@@ -14,9 +14,7 @@ import fastlin
 
 CHECKED_FILES = files("fastlin", "benchmarks", "build_backend")
 # These names are missing from Python's modules on Windows or macOS.
-OS_FUNCTIONS = (
-    "fork register_at_fork posix_fadvise sched_getaffinity sysconf uname killpg setpgrp setsid getuid geteuid getgid"
-)
+OS_FUNCTIONS = "fork register_at_fork posix_fadvise sched_getaffinity sysconf uname killpg setsid getuid geteuid getgid"
 MISSING_NAMES = {
     "os": [*OS_FUNCTIONS.split(), "getegid", "getpgid", "getloadavg", "chown", "mkfifo", "pread", "sendfile"],
     "signal": ["SIGKILL", "SIGALRM", "SIGHUP", "SIGUSR1", "alarm", "setitimer", "pthread_kill", "pthread_sigmask"],

@@ -278,6 +278,8 @@ def _explain_omission(name, problem):
     goal = "its last effort" if problem["optimum"] is None else f"a suboptimality of {COMPARED_SUBOPTIMALITY}"
     if reference in problem["left_out"]:
         return f"the reference {reference} is excluded"
+    if reference in problem["failed"]:
+        return f"the reference {reference} failed"
     for baseline in (reference, name):
         if baseline not in compared:
             cut_off = problem["cut_off"].get(baseline)

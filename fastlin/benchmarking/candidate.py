@@ -118,10 +118,7 @@ class Candidate:
         return is_affordable and not self._is_optimal(optimum)
 
     def _find_remaining_seconds(self, budget, deadline):
-        """Return the seconds that fits of this baseline may still take.
-
-        A baseline that was stopped restarts the process of its package, and its loading delays the others.
-        """
+        """Return the seconds that fits of this baseline may still take."""
         return max(0.0, min(budget - self.spent_seconds, deadline - perf_counter()))
 
     def _is_optimal(self, optimum):
@@ -166,14 +163,9 @@ class Candidate:
         """
         begin = perf_counter()
         if not self.process.has_answered and begin < deadline:
-            self.fit_sample()
-            # A first fit to the rows may hang.
-            if self.points:
-                self.warm_up(self.points[0]["effort_index"], MAX_LOADING_SECONDS)
-            reloading_seconds = perf_counter() - begin
-            self.reloading_seconds += reloading_seconds
-            deadline += reloading_seconds
-            begin += reloading_seconds
+            self.reload()
+        deadline += perf_counter() - begin
+        begin = perf_counter()
         limit = min(limit, deadline - begin)
         if limit <= 0:
             raise TimeoutError("no time is left")
@@ -182,6 +174,17 @@ class Candidate:
             return self._call_solver(self.rows, effort, n_threads, n_repeats, limit, limit, should_measure)
         finally:
             self.spent_seconds += perf_counter() - begin
+
+    def reload(self) -> None:
+        """Load the code in a restarted process. The seconds are added to `reloading_seconds`."""
+        begin = perf_counter()
+        try:
+            self.fit_sample()
+            # A first fit to the rows may hang.
+            if self.points:
+                self.warm_up(self.points[0]["effort_index"], MAX_LOADING_SECONDS)
+        finally:
+            self.reloading_seconds += perf_counter() - begin
 
     def repeat(self, point: dict[str, Any], n_threads: int, deadline: float) -> float | None:
         """Return the seconds of a repetition of the fit at a point, or None if it fails or exceeds the deadline."""
@@ -217,14 +220,16 @@ class Candidate:
         The first fit of the reference may use all of the time until `deadline`.
         """
         effort, trials, limits = self.baseline.efforts[effort_index], [], []
+        reloading_seconds_before = self.reloading_seconds
         try:
             for i, n_threads in enumerate(self.thread_counts):
-                limit = self._find_remaining_seconds(budget, deadline) / (len(self.thread_counts) - i)
+                own_deadline = deadline + self.reloading_seconds - reloading_seconds_before
+                limit = self._find_remaining_seconds(budget, own_deadline) / (len(self.thread_counts) - i)
                 if self._is_reference and not self.points:
-                    limit = max(limit, deadline - perf_counter())
+                    limit = max(limit, own_deadline - perf_counter())
                 limits.append(limit)
                 try:
-                    seconds, measures = self.fit(effort_index, n_threads, n_repeats, limit, deadline)
+                    seconds, measures = self.fit(effort_index, n_threads, n_repeats, limit, own_deadline)
                 except TimeoutError:
                     continue
                 self._measured_seconds[effort_index, n_threads] = median(seconds)

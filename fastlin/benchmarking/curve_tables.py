@@ -31,7 +31,7 @@ def _summarize_curve(name, comparison):
     seconds = {target: _find_seconds_to_reach(points, target) for target in REPORTED_SUBOPTIMALITIES}
     # The times of the compared fits are medians over all repetitions. A stricter target does not take less time.
     seconds[COMPARED_SUBOPTIMALITY] = comparison["compared_seconds"].get(name, NOT_REACHED)
-    if seconds[STRICT_SUBOPTIMALITY] != NOT_REACHED:
+    if NOT_REACHED not in (seconds[STRICT_SUBOPTIMALITY], seconds[COMPARED_SUBOPTIMALITY]):
         seconds[STRICT_SUBOPTIMALITY] = max(seconds[STRICT_SUBOPTIMALITY], seconds[COMPARED_SUBOPTIMALITY])
     reference_seconds = comparison["compared_seconds"].get(comparison["reference"], NOT_REACHED)
     ratio, verdict = NOT_REACHED, NOT_REACHED

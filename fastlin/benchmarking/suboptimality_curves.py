@@ -13,7 +13,7 @@ in increasing order of accuracy, and `solve(train, effort)`, which returns a sol
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from itertools import chain
 from math import ceil
@@ -138,11 +138,12 @@ def _measure_problem(
     for name, candidate in candidates.items():
         notify(f"{problem.name}, {name}, first fits")
         fit_seconds[candidate] = _warm_up(candidate, seconds / len(candidates))
-    if candidates:
+    fit_seconds = {candidate: each for candidate, each in fit_seconds.items() if each is not None}
+    if len(fit_seconds) > 1:
         required_seconds = _estimate_required_seconds(fit_seconds, candidates.get(reference))
         announce(
-            f"{problem.name}: a comparison with intervals takes about {required_seconds} s, without loading; "
-            f"{seconds:.3g} s are available."
+            f"{problem.name}: a comparison with intervals takes about {required_seconds} s for this problem, without "
+            f"loading; {seconds:.3g} s are available."
         )
     begin = perf_counter()
 
@@ -166,11 +167,16 @@ def _measure_problem(
             for point in curve:
                 point["suboptimality"] = (point["objective"] - optimum) / (abs(optimum) or 1.0)
     notify(f"{problem.name}, repetitions")
-    curve_seconds = perf_counter() - begin
+    curve_seconds = perf_counter() - begin - sum(candidate.reloading_seconds for candidate in candidates.values())
     compared = repetitions.find_compared_points(candidates.values())
     planned_seconds, summaries = 0.0, {}
     if candidates.get(reference) in compared:
         planned_seconds = sum(repetitions.estimate_seconds(candidates[reference], compared).values())
+        # A process that was stopped must not delay the repetitions of all baselines.
+        for candidate in compared:
+            if not candidate.process.has_answered:
+                with suppress(*CURVE_ENDING_ERRORS):
+                    candidate.reload()
         repetitions_deadline = find_deadline(REPETITIONS_DEADLINE_FRACTION)
         available_seconds = repetitions_deadline - perf_counter()
         if planned_seconds <= available_seconds:
@@ -182,7 +188,11 @@ def _measure_problem(
     compared_seconds = {candidate.name: point["seconds"] for candidate, point in compared.items()}
     failed = {name: candidate.failed for name, candidate in candidates.items() if candidate.failed is not None}
     needed_seconds = [_estimate_needed_seconds(candidates.values(), seconds, budget)]
-    if planned_seconds and compared_seconds.keys() - {reference} - summaries.keys() - failed.keys():
+    if (
+        planned_seconds
+        and reference not in failed
+        and compared_seconds.keys() - {reference} - summaries.keys() - failed.keys()
+    ):
         needed_seconds.append(ceil((curve_seconds + planned_seconds) / REPETITIONS_DEADLINE_FRACTION))
     return {
         **problem.describe(),
@@ -242,6 +252,9 @@ def _warm_up(candidate, share):
     Return the seconds of the last fit, or None if the first fit failed.
     """
     seconds = candidate.warm_up(0, max(share, MAX_WARM_UP_SECONDS))
+    if seconds is not None and MAX_EFFORT_RATIO * seconds > share:
+        # The first fit may have compiled code.
+        seconds = min(seconds, candidate.warm_up(0, share) or seconds)
     if seconds is None or MAX_EFFORT_RATIO * seconds > share:
         return seconds
     return candidate.warm_up((len(candidate.baseline.efforts) - 1) // 2, share) or share
@@ -249,16 +262,13 @@ def _warm_up(candidate, share):
 
 def _estimate_required_seconds(fit_seconds, reference):
     """Return approximate seconds of a comparison with intervals, given the seconds of fits with a medium effort."""
-    known_seconds = {candidate: seconds for candidate, seconds in fit_seconds.items() if seconds is not None}
-    if not known_seconds:
-        return 0
-    if reference not in known_seconds:
-        reference = min(known_seconds, key=lambda candidate: known_seconds[candidate])
+    if reference not in fit_seconds:
+        reference = min(fit_seconds, key=lambda candidate: fit_seconds[candidate])
     # A bound of the time suffices for a much slower baseline.
-    max_seconds = MAX_REPEATED_RATIO * known_seconds[reference]
+    max_seconds = MAX_REPEATED_RATIO * fit_seconds[reference]
     points = {
         candidate: {"effort_index": -1, "seconds": min(seconds, max_seconds), "threads": candidate.thread_counts[-1]}
-        for candidate, seconds in known_seconds.items()
+        for candidate, seconds in fit_seconds.items()
     }
     # About half of the efforts suffice for the compared suboptimality.
     curves = [

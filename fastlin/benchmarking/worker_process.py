@@ -1,10 +1,8 @@
 """`WorkerProcess` runs calls in a separate process, because they may take too long or crash."""
 
-import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from multiprocessing import get_context
 from threading import Lock
 from types import ModuleType
@@ -79,12 +77,8 @@ class WorkerProcess:
         self.stop()
 
     def stop(self) -> None:
-        """Kill the process, and the processes that it has started. The next call starts a new one."""
+        """Kill the process. The next call starts a new one."""
         if self._process is not None:
-            # Windows has no groups of processes.
-            if hasattr(os, "killpg") and hasattr(signal, "SIGKILL"):
-                with suppress(ProcessLookupError):
-                    os.killpg(self._process.pid, signal.SIGKILL)
             self._process.kill()
             self._process.join()
 
@@ -93,8 +87,6 @@ def _serve_calls(connection):
     """Answer calls until the parent process closes the pipe or exits."""
     # Ctrl-C in a terminal reaches every process. The parent kills this process, so it must not print a traceback.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(os, "setpgrp"):
-        os.setpgrp()
     while True:
         try:
             function, arguments = connection.recv()

@@ -21,7 +21,8 @@ from fastlin.training.monitors import Checkpoint
 MAX_LOSS = 1e100
 # The path of the BLAS in SciPy's wheels: the first alternative is for Linux and Windows, the second for macOS.
 SCIPY_BLAS_PATH = re.compile(r"[/\\]scipy(\.libs|/\.dylibs)[/\\]")
-# The training runs that limit SciPy's threads. An interrupted run may not be removed, but the set does not keep it.
+# The training runs that limit SciPy's threads. A run that an interrupt keeps from its removal disappears with the
+# traceback.
 _LIMITED_RUNS: WeakSet[Any] = WeakSet()
 # The limits of the first of these runs, which contain the original numbers of threads.
 _FIRST_LIMITS: list[Any] = []

@@ -1,12 +1,9 @@
 """Calls in a worker process: results, exceptions, timeouts, and restarts."""
 
 import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
-from time import perf_counter, sleep
+from time import sleep
 
 import pytest
 from conftest import assert_raises
@@ -41,33 +38,6 @@ def test_a_call_that_takes_too_long_is_stopped(process):
     assert_raises(r"stopped after 0\.1 s", process.call, sleep, 3600, seconds=0.1, error=TimeoutError)
     assert not process.has_answered
     assert process.call(os.getpid) not in (before, os.getpid())
-
-
-def start_sleeping_child():
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
-    return child.pid
-
-
-@pytest.mark.skipif(not hasattr(os, "killpg"), reason="this system has no groups of processes")
-def test_processes_that_a_call_has_started_are_stopped(process):
-    pid = process.call(start_sleeping_child)
-    process.stop()
-    deadline = perf_counter() + 30.0
-    while is_running(pid):
-        assert perf_counter() < deadline
-        sleep(0.01)
-
-
-def is_running(pid):
-    """Return whether a process exists and is not a zombie, which nobody has awaited yet."""
-    stat = Path(f"/proc/{pid}/stat")
-    if Path("/proc/self/stat").exists():
-        return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_a_closed_process_is_not_restarted(process):
