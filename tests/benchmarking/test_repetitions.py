@@ -103,23 +103,19 @@ class ProcessWithClock(SimulatedProcess):
         return result
 
 
-@pytest.mark.parametrize(("deadline", "n_expected"), [(17.0, None), (18.0, 6), (20.5, 6), (21.0, 7)])
-def test_a_deadline_in_the_last_round_leaves_complete_rounds(monkeypatch, deadline, n_expected):
+def test_a_deadline_in_the_last_round_leaves_complete_rounds(monkeypatch):
     # A round was expected to take two seconds, but takes three.
-    monkeypatch.setattr(ProcessWithClock, "now", 0.0)
     for module in (candidate, repetitions):
         monkeypatch.setattr(module, "perf_counter", lambda: ProcessWithClock.now)
-    ours = make_candidate("fastlin", ProcessWithClock({1: 1.0}))
-    theirs = make_candidate("cyanure", ProcessWithClock({1: 2.0}))
     monkeypatch.setattr(repetitions, "_choose_affordable", lambda reference, points, seconds: list(points))
     monkeypatch.setattr(repetitions, "_estimate_round", lambda points: 14.0)
-    points = find_compared_points([ours, theirs])
-    summaries = repeat_compared_fits(ours, points, deadline, stop_processes)
-    if n_expected is None:
-        assert summaries == {}
-    else:
-        assert summaries["cyanure"]["n_repetitions"] == n_expected
-        assert summaries["cyanure"]["interval"] == [2.0, 2.0]
+    for deadline, n_expected in ((17.0, None), (18.0, 6), (20.5, 6), (21.0, 7)):
+        monkeypatch.setattr(ProcessWithClock, "now", 0.0)
+        ours = make_candidate("fastlin", ProcessWithClock({1: 1.0}))
+        theirs = make_candidate("cyanure", ProcessWithClock({1: 2.0}))
+        summaries = repeat_compared_fits(ours, find_compared_points([ours, theirs]), deadline, stop_processes)
+        expected = {"ratio": 2.0, "interval": [2.0, 2.0], "n_repetitions": n_expected}
+        assert summaries == ({} if n_expected is None else {"cyanure": expected})
 
 
 def test_baselines_that_are_nearly_as_fast_as_the_reference_are_repeated_in_several_processes():
