@@ -126,8 +126,9 @@ class BenchmarkProblem:
         """Return the problem with the first rows of each class, or N_SAMPLE_ROWS evenly spaced rows of a regression."""
         y = np.asarray(self.y)
         is_continuous = y.dtype.kind == "f" and np.any(y != np.trunc(y))
-        rows = sample_classes(y)
-        if is_continuous or isinstance(self.objective, LeastSquaresObjective) or len(rows) > MAX_SAMPLE_ROWS:
+        is_regression = is_continuous or isinstance(self.objective, LeastSquaresObjective)
+        rows = None if is_regression else sample_classes(y)
+        if rows is None or len(rows) > MAX_SAMPLE_ROWS:
             rows = np.unique(np.linspace(0, len(y) - 1, N_SAMPLE_ROWS).astype(np.int64))
         X = self.X.iloc[rows] if hasattr(self.X, "iloc") else self.X[rows]
         return replace(self, X=X, y=self.y.iloc[rows] if hasattr(self.y, "iloc") else y[rows])

@@ -209,10 +209,10 @@ class Candidate:
         return self._measured_seconds.get((point["effort_index"], n_threads), point["seconds"])
 
     def estimate_seconds(self, point: dict[str, Any], n_threads: int) -> float:
-        """Return the approximate seconds of one repetition of the fit at a point."""
-        return estimate_point_seconds(self._find_measured_seconds(point, n_threads)) + self._find_pause_seconds(
-            n_threads
-        )
+        """Return the approximate seconds of one repetition of the fit at a point. Short fits are repeated."""
+        fit_seconds: float = self._find_measured_seconds(point, n_threads)
+        n_fits = max(1, ceil(MIN_POINT_SECONDS / fit_seconds))
+        return n_fits * fit_seconds + self._find_pause_seconds(n_threads)
 
     def measure_next_effort(self, effort_index: int, n_repeats: int, budget: float, deadline: float) -> None:
         """Measure an effort with each number of threads. Add the fastest fit, or record why the curve ends.
@@ -254,11 +254,6 @@ class Candidate:
         # A long fit shows which number of threads is faster. The other number is not measured again.
         if best["seconds"] >= timing.MAX_SHORT_FIT_SECONDS or len(trials) < len(self.thread_counts):
             self.thread_counts = [best["threads"]]
-
-
-def estimate_point_seconds(fit_seconds: float) -> float:
-    """Return the seconds of a repetition at a point. A short fit is repeated until it takes MIN_POINT_SECONDS."""
-    return fit_seconds * max(1, ceil(MIN_POINT_SECONDS / fit_seconds))
 
 
 def _load(rows):

@@ -47,8 +47,8 @@ def make_multiplication(n_rows, n_classes, should_store_rows=False):
     row is repeated. `row_indices` may also be an integer n, which selects the first n rows. The rows of X are
     contiguous. The products are over the columns from `first` to last - 1, which are whole vectors; X may have fewer
     columns. If ``should_store_rows``, the loop also scales and shifts the rows and writes them to the tile, which saves
-    a separate pass (docs/benchmarks/design-choices.md: stores in products). It also prefetches a later
-    group of rows, or the last row near the end, because otherwise the processor waits for memory.
+    a separate pass (docs/benchmarks/design-choices.md: stores in products). It also prefetches a later group of rows,
+    or the last row near the end, because otherwise the processor waits for memory.
     """
 
     def generate_code(context, builder, kinds, arguments):
