@@ -23,7 +23,7 @@ from benchmarks.problems import ClassificationProblem
 from fastlin.benchmarking import timing
 from fastlin.benchmarking.candidate import MIN_SUBOPTIMALITY, Candidate
 from fastlin.benchmarking.repetitions import repeat_fits, repeat_interleaved
-from fastlin.benchmarking.timing import N_REPEATS, N_REPETITIONS, summarize_ratios
+from fastlin.benchmarking.timing import N_REPEATS, N_REPETITIONS, Stopwatch, summarize_ratios
 from fastlin.kernels.machine.threads import count_threads, limit_threads
 
 FASTLIN = "fastlin"
@@ -345,7 +345,7 @@ def _measure_candidates(comparison, problem):
     }
     rows, sample = MeasuredProblem(problem), MeasuredProblem(comparison.load(comparison.n_warm_up_rows))
     candidates = {
-        name: Candidate(name, solver, rows, sample, CurrentProcess(), name == FASTLIN)
+        name: Candidate(name, solver, rows, sample, CurrentProcess(), Stopwatch(), name == FASTLIN)
         for name, solver in solvers.items()
     }
     with warnings.catch_warnings(record=True) as caught_warnings:

@@ -28,6 +28,7 @@ from benchmarks.comparisons import (
 from benchmarks.fits import COMPARISONS, DEFAULT_TOL, MAX_ITER
 from fastlin.benchmarking.candidate import Candidate
 from fastlin.benchmarking.other_libraries import fit_torch
+from fastlin.benchmarking.timing import Stopwatch
 
 SCIKIT_LEARN, TORCH = "scikit-learn", "PyTorch"
 RECORD_KIND = "probe"
@@ -91,7 +92,7 @@ def measure_probe(problem, is_full_run, comparison):
     objectives = outcome.objectives
     targets = {SCIKIT_LEARN: objectives[SCIKIT_LEARN], FASTLIN: objectives[FASTLIN] * (1 + DEFAULT_TOL)}
     torch = Solver(fit_torch_to_objective, [{"objective": objective} for objective in targets.values()])
-    candidate = Candidate(TORCH, torch, MeasuredProblem(problem), None, CurrentProcess())
+    candidate = Candidate(TORCH, torch, MeasuredProblem(problem), None, CurrentProcess(), Stopwatch())
     candidate.warm_up(0, inf)
     measure_efforts(comparison, [candidate])
     torch_points = dict(zip(targets, candidate.points, strict=True))

@@ -85,6 +85,11 @@ class Baseline:
             warnings.simplefilter("ignore")
             estimator = self.make(effort)
             if not hasattr(estimator, "fit"):
+                if not callable(estimator):
+                    raise TypeError(
+                        f"make must return an estimator with a method fit, or a function of X and y, got "
+                        f"{type(estimator).__name__}"
+                    )
                 return estimator(problem.X, problem.y)
             estimator.fit(problem.X, problem.y)
         return estimator

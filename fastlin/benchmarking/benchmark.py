@@ -32,7 +32,7 @@ from fastlin.figures import benchmarks as figures
 
 # What a baseline is if its time is longer, shorter or even.
 DIFFERENCES = {"longer": "slower", "shorter": "faster", "even": "no significant difference"}
-# If a sample of all classes has more rows, the targets are probably those of a regression.
+# If a sample of all classes has more rows, numeric targets are probably those of a regression.
 MAX_SAMPLE_ROWS = 2_000
 # The other values of a point of a curve.
 RESERVED_NAMES = frozenset(("objective", "suboptimality", "effort", "effort_index", "threads", "seconds", "fits"))
@@ -128,7 +128,7 @@ class BenchmarkProblem:
         is_continuous = y.dtype.kind == "f" and np.any(y != np.trunc(y))
         is_regression = is_continuous or isinstance(self.objective, LeastSquaresObjective)
         rows = None if is_regression else sample_classes(y)
-        if rows is None or len(rows) > MAX_SAMPLE_ROWS:
+        if rows is None or (len(rows) > MAX_SAMPLE_ROWS and y.dtype.kind in "iuf"):
             rows = np.unique(np.linspace(0, len(y) - 1, N_SAMPLE_ROWS).astype(np.int64))
         X = self.X.iloc[rows] if hasattr(self.X, "iloc") else self.X[rows]
         return replace(self, X=X, y=self.y.iloc[rows] if hasattr(self.y, "iloc") else y[rows])

@@ -6,7 +6,7 @@ A point is a fit with one effort, on the faster number of threads. Its time is t
 from functools import lru_cache, partial
 from math import ceil, inf, isfinite, prod
 from statistics import median
-from time import perf_counter, sleep
+from time import sleep
 from typing import Any
 
 import joblib
@@ -42,19 +42,28 @@ CURVE_ENDING_ERRORS = CannotSolveError, ChildProcessError, TimeoutError
 class Candidate:
     """A baseline, its process, the points of its curve, and the time or error that ended the curve.
 
-    `rows` and `sample` are problems, or files of problems if another process loads them.
+    `rows` and `sample` are problems, or files of problems if another process loads them. Deadlines are times of
+    `stopwatch`, which is paused while a restarted process loads the code.
     """
 
     def __init__(
-        self, name: str, baseline: Any, rows: Any, sample: Any, process: Any, is_reference: bool = False
+        self,
+        name: str,
+        baseline: Any,
+        rows: Any,
+        sample: Any,
+        process: Any,
+        stopwatch: timing.Stopwatch,
+        is_reference: bool = False,
     ) -> None:
         self.name, self.baseline, self.rows, self.sample, self.process = name, baseline, rows, sample, process
+        self.stopwatch = stopwatch
         self.points: list[dict[str, Any]] = []
         self.stopped: float | None = None
         self.failed: str | None = None
         self.spent_seconds = 0.0
-        # The seconds in which restarted processes loaded the code.
-        self.reloading_seconds = 0.0
+        # The effort of the first fit to the rows that did not fail. A restarted process repeats this fit first.
+        self._reloaded_effort_index: int | None = None
         # The seconds of the fits with each pair of an index of an effort and a number of threads.
         self._measured_seconds: dict[tuple[int, int], float] = {}
         self._is_reference = is_reference
@@ -66,8 +75,7 @@ class Candidate:
 
     def fit_sample(self) -> dict[str, Any]:
         """Return the measures of a fit to the sample. In this fit the process loads and compiles the code."""
-        effort = self.baseline.efforts[-1]
-        _, measures = self._call_solver(self.sample, effort, count_threads(), 1, 0.0, MAX_LOADING_SECONDS)
+        _, measures = self._call_solver(self.sample, -1, count_threads(), 1, 0.0, MAX_LOADING_SECONDS)
         return measures
 
     def try_sample_fit(self) -> dict[str, Any] | Exception:
@@ -85,16 +93,23 @@ class Candidate:
         The seconds are not counted. The rows are checked for changes, which would otherwise be attributed to a later
         baseline in the same process.
         """
-        effort = self.baseline.efforts[effort_index]
         try:
             # A number of threads that took too long before is not in the list.
-            (seconds,), _ = self._call_solver(self.rows, effort, self.thread_counts[-1], 1, 0.0, limit)
+            (seconds,), _ = self._fit_rows(effort_index, self.thread_counts[-1], 1, 0.0, limit)
         except CURVE_ENDING_ERRORS:
             return None
         return float(seconds)
 
-    def _call_solver(self, rows, effort, n_threads, n_repeats, allowed_seconds, limit, should_measure=True):
+    def _fit_rows(self, effort_index, *arguments):
+        """Return the result of fits to the rows."""
+        result = self._call_solver(self.rows, effort_index, *arguments)
+        if self._reloaded_effort_index is None:
+            self._reloaded_effort_index = effort_index
+        return result
+
+    def _call_solver(self, rows, effort_index, n_threads, n_repeats, allowed_seconds, limit, should_measure=True):
         """Return the result of `solve` in the process, after the threads of BLAS have stopped spinning."""
+        effort = self.baseline.efforts[effort_index]
         arguments = self.baseline, rows, effort, n_threads, n_repeats, allowed_seconds, should_measure
         try:
             return self.process.call(solve, *arguments, seconds=limit)
@@ -119,7 +134,7 @@ class Candidate:
 
     def _find_remaining_seconds(self, budget, deadline):
         """Return the seconds that fits of this baseline may still take."""
-        return max(0.0, min(budget - self.spent_seconds, deadline - perf_counter()))
+        return max(0.0, min(budget - self.spent_seconds, deadline - self.stopwatch.read()))
 
     def _is_optimal(self, optimum):
         """Return whether the last point reaches the optimum, if it is known."""
@@ -157,34 +172,25 @@ class Candidate:
         deadline: float,
         should_measure: bool = True,
     ) -> tuple[list[float], dict[str, Any]]:
-        """Return the seconds of fits to the rows, and their measures.
-
-        A restarted process loads the code first, which postpones the deadline.
-        """
-        begin = perf_counter()
-        if not self.process.has_answered and begin < deadline:
-            self.reload()
-        deadline += perf_counter() - begin
-        begin = perf_counter()
+        """Return the seconds of fits to the rows, and their measures. A restarted process loads the code first."""
+        begin = self.stopwatch.read()
         limit = min(limit, deadline - begin)
         if limit <= 0:
             raise TimeoutError("no time is left")
-        effort = self.baseline.efforts[effort_index]
+        if not self.process.has_answered:
+            self.reload()
         try:
-            return self._call_solver(self.rows, effort, n_threads, n_repeats, limit, limit, should_measure)
+            return self._fit_rows(effort_index, n_threads, n_repeats, limit, limit, should_measure)
         finally:
-            self.spent_seconds += perf_counter() - begin
+            self.spent_seconds += self.stopwatch.read() - begin
 
     def reload(self) -> None:
-        """Load the code in a restarted process. The seconds are added to `reloading_seconds`."""
-        begin = perf_counter()
-        try:
+        """Load the code in a restarted process while the stopwatch is paused."""
+        with self.stopwatch.pause():
             self.fit_sample()
-            # A first fit to the rows may hang.
-            if self.points:
-                self.warm_up(self.points[0]["effort_index"], MAX_LOADING_SECONDS)
-        finally:
-            self.reloading_seconds += perf_counter() - begin
+            # A fit to the rows might hang if none has ended before.
+            if self._reloaded_effort_index is not None:
+                self.warm_up(self._reloaded_effort_index, MAX_LOADING_SECONDS)
 
     def repeat(self, point: dict[str, Any], n_threads: int, deadline: float) -> float | None:
         """Return the seconds of a repetition of the fit at a point, or None if it fails or exceeds the deadline."""
@@ -203,7 +209,11 @@ class Candidate:
     def find_thread_counts(self, point: dict[str, Any]) -> list[int]:
         """Return the numbers of threads with which the fit at a point is repeated."""
         max_seconds = MAX_THREADS_RATIO * point["seconds"]
-        return [n for n in self.thread_counts if self._find_measured_seconds(point, n) <= max_seconds]
+        return [
+            n
+            for n in self.thread_counts
+            if n == point["threads"] or self._find_measured_seconds(point, n) <= max_seconds
+        ]
 
     def _find_measured_seconds(self, point, n_threads):
         return self._measured_seconds.get((point["effort_index"], n_threads), point["seconds"])
@@ -220,16 +230,14 @@ class Candidate:
         The first fit of the reference may use all of the time until `deadline`.
         """
         effort, trials, limits = self.baseline.efforts[effort_index], [], []
-        reloading_seconds_before = self.reloading_seconds
         try:
             for i, n_threads in enumerate(self.thread_counts):
-                own_deadline = deadline + self.reloading_seconds - reloading_seconds_before
-                limit = self._find_remaining_seconds(budget, own_deadline) / (len(self.thread_counts) - i)
+                limit = self._find_remaining_seconds(budget, deadline) / (len(self.thread_counts) - i)
                 if self._is_reference and not self.points:
-                    limit = max(limit, own_deadline - perf_counter())
+                    limit = max(limit, deadline - self.stopwatch.read())
                 limits.append(limit)
                 try:
-                    seconds, measures = self.fit(effort_index, n_threads, n_repeats, limit, own_deadline)
+                    seconds, measures = self.fit(effort_index, n_threads, n_repeats, limit, deadline)
                 except TimeoutError:
                     continue
                 self._measured_seconds[effort_index, n_threads] = median(seconds)

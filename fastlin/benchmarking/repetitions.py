@@ -8,7 +8,6 @@ therefore repeated in several processes (Kalibera and Jones, Rigorous benchmarki
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from math import inf
 from statistics import median
-from time import perf_counter
 from typing import Any
 
 from fastlin.benchmarking import timing
@@ -75,23 +74,25 @@ def repeat_compared_fits(
     reference: Candidate,
     points: Mapping[Candidate, dict[str, Any]],
     deadline: float,
-    restart: Callable[[Mapping[Candidate, dict[str, Any]]], float],
+    restart: Callable[[Mapping[Candidate, dict[str, Any]]], object],
 ) -> dict[str, dict[str, Any]]:
     """Return a dict from the name of each baseline to the summary of its time ratios to the reference.
 
     `points` contains the compared point of each candidate. If not all of them can be repeated until `deadline`, the
-    slowest ones are omitted. `restart` starts new processes of candidates, and returns the seconds that this took,
-    which postpone the deadline. The seconds of a repeated point become the median over all processes.
+    slowest ones are omitted. `restart` starts new processes of candidates while the stopwatch is paused. The seconds of
+    a repeated point become the median over all processes.
     """
-    repeated = _choose_affordable(reference, points, deadline - perf_counter())
+    stopwatch = reference.stopwatch
+    repeated = _choose_affordable(reference, points, deadline - stopwatch.read())
     ratios: dict[Candidate, list[list[float]]] = {}
     seconds_by_candidate: dict[Candidate, list[float]] = {}
     for number in range(N_PROCESSES):
         repeated_points = {candidate: points[candidate] for candidate in repeated}
-        if len(repeated) < 2 or _estimate_round(repeated_points) > deadline - perf_counter():
+        if len(repeated) < 2 or _estimate_round(repeated_points) > deadline - stopwatch.read():
             break
         if number > 0:
-            deadline += restart(repeated_points)
+            with stopwatch.pause():
+                restart(repeated_points)
         seconds = repeat_fits(repeated_points, deadline=deadline)
         for candidate, own_seconds in seconds.items():
             seconds_by_candidate.setdefault(candidate, []).extend(own_seconds)

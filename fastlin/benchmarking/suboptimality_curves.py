@@ -18,7 +18,6 @@ from functools import partial
 from itertools import chain
 from math import ceil
 from tempfile import TemporaryDirectory, mkdtemp
-from time import perf_counter
 from typing import Any
 
 import joblib
@@ -122,8 +121,9 @@ def _measure_problem(
     paths = f"{problem_folder}/rows", f"{problem_folder}/sample"
     for path, data in zip(paths, (problem, sample), strict=True):
         joblib.dump(data, path)
+    stopwatch = timing.Stopwatch()
     candidates = {
-        name: Candidate(name, baseline, *paths, processes[baseline.package], name == reference)
+        name: Candidate(name, baseline, *paths, processes[baseline.package], stopwatch, name == reference)
         for name, baseline in baselines.items()
     }
     notify(f"{problem.name}, baselines on a sample")
@@ -145,16 +145,14 @@ def _measure_problem(
             f"{problem.name}: a comparison with intervals takes about {required_seconds} s for this problem, without "
             f"loading; {seconds:.3g} s are available."
         )
-    begin = perf_counter()
-
-    def find_deadline(fraction):
-        return begin + fraction * seconds + sum(candidate.reloading_seconds for candidate in candidates.values())
-
+    begin = stopwatch.read()
+    curves_deadline, repetitions_deadline = (
+        begin + fraction * seconds for fraction in (CURVES_DEADLINE_FRACTION, REPETITIONS_DEADLINE_FRACTION)
+    )
     budget = CURVES_DEADLINE_FRACTION * seconds / max(1, len(candidates))
     for effort_index in range(max((len(candidate.baseline.efforts) for candidate in candidates.values()), default=0)):
         # The fits of the baselines are interleaved, because the speed of a machine changes over time.
         for name, candidate in candidates.items():
-            curves_deadline = find_deadline(CURVES_DEADLINE_FRACTION)
             if candidate.should_measure_next_effort(effort_index, known_optimum, budget, curves_deadline):
                 notify(f"{problem.name}, {name}")
                 candidate.measure_next_effort(effort_index, n_repeats, budget, curves_deadline)
@@ -167,7 +165,7 @@ def _measure_problem(
             for point in curve:
                 point["suboptimality"] = (point["objective"] - optimum) / (abs(optimum) or 1.0)
     notify(f"{problem.name}, repetitions")
-    curve_seconds = perf_counter() - begin - sum(candidate.reloading_seconds for candidate in candidates.values())
+    curve_seconds = stopwatch.read() - begin
     compared = repetitions.find_compared_points(candidates.values())
     planned_seconds, summaries = 0.0, {}
     if candidates.get(reference) in compared:
@@ -177,8 +175,7 @@ def _measure_problem(
             if not candidate.process.has_answered:
                 with suppress(*CURVE_ENDING_ERRORS):
                     candidate.reload()
-        repetitions_deadline = find_deadline(REPETITIONS_DEADLINE_FRACTION)
-        available_seconds = repetitions_deadline - perf_counter()
+        available_seconds = repetitions_deadline - stopwatch.read()
         if planned_seconds <= available_seconds:
             # This matters only if the repetitions take longer than planned, for example because the machine is busy.
             planned_seconds = 2 * available_seconds
@@ -226,7 +223,12 @@ def _find_excluded_baselines(pool, candidates, reference_process):
     """Fit the sample with each candidate, and return a dict from the name of each excluded baseline to the reason."""
     measures, left_out = _fit_samples(pool, candidates), {}
     # This call also loads the code that computes the minimum.
-    optimum, _ = _find_optimum(reference_process, candidates[0].sample, MAX_LOADING_SECONDS)
+    optimum, reason = _find_optimum(reference_process, candidates[0].sample, MAX_LOADING_SECONDS)
+    if reason is not None:
+        # As for the rows, the lowest objective replaces an unknown minimum.
+        comparable = [measures[each] for each in candidates if each.baseline.minimizes_objective]
+        objectives = [measure["objective"] for measure in comparable if not isinstance(measure, Exception)]
+        optimum = min(objectives, default=None)
     for candidate, measure in measures.items():
         if isinstance(measure, Exception):
             left_out[candidate.name] = str(measure).partition("\n")[0]
@@ -300,12 +302,10 @@ def _fit_samples(pool, candidates):
 
 
 def _restart(pool, notify, problem_name, points):
-    """Start new processes of the candidates, fit the rows as at their points, and return the seconds that this took."""
+    """Start new processes of the candidates, and fit the rows as at their points."""
     notify(f"{problem_name}, repetitions in new processes")
-    begin = perf_counter()
     for candidate in points:
         candidate.process.stop()
     _fit_samples(pool, points)
     for candidate, point in points.items():
         candidate.warm_up(point["effort_index"], MAX_LOADING_SECONDS)
-    return perf_counter() - begin

@@ -29,6 +29,26 @@ CONFIDENCE_LEVEL, N_REPETITIONS, MIN_REPETITIONS = 0.95, 7, 6
 MIN_SIGNIFICANT_DIFFERENCE = 0.05
 
 
+class Stopwatch:
+    """The seconds since the start, without pauses."""
+
+    def __init__(self) -> None:
+        self._begin = perf_counter()
+
+    def read(self) -> float:
+        """Return the seconds since the start, without pauses."""
+        return perf_counter() - self._begin
+
+    @contextlib.contextmanager
+    def pause(self) -> Iterator[None]:
+        """Pause in the ``with`` block."""
+        seconds = self.read()
+        try:
+            yield
+        finally:
+            self._begin = perf_counter() - seconds
+
+
 @contextlib.contextmanager
 def use_threads(n_threads: int) -> Iterator[None]:
     """Limit fastlin and the loaded BLAS and OpenMP libraries to `n_threads` threads in the ``with`` block."""

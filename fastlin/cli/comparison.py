@@ -115,7 +115,11 @@ def compare(options: SimpleNamespace) -> int:
 
     def compare_and_store(settings):
         n_repeats = 1 if options.quick else N_REPEATS
-        comparison = compare_libraries(problems, options.seconds, n_repeats, settings.notify, print, other_baselines)
+
+        def announce(line):
+            print(make_printable(line))
+
+        comparison = compare_libraries(problems, options.seconds, n_repeats, settings.notify, announce, other_baselines)
         parameters = {"data": data.name, **comparison.parameters}
         results = Results(parameters, comparison.tables, {"problems": comparison.problems})
         report = {"file": options.table, **results.parameters, **results.series, "quick": options.quick}

@@ -110,6 +110,10 @@ class WrongShape(Estimator):
         return self
 
 
+class NoEstimator:
+    """A class whose objects can neither be fitted nor called."""
+
+
 class NotFinite(Estimator):
     def fit(self, X, y):
         super().fit(X, y)
@@ -138,6 +142,7 @@ FAILURES = {
     Raising: "RuntimeError: on purpose",
     Exiting: "its process has ended with status 3",
     ModifyingRows: "it modifies X or y",
+    NoEstimator: "TypeError: make must return an estimator with a method fit, or a function of X and y",
     WrongShape: "its solution cannot be measured: ValueError: coef_ must have the shape (K, 6)",
     WrongNumberOfClasses: "its solution cannot be measured: ValueError: coef_ has 5 rows",
     NotFinite: "its objective is nan",
@@ -278,7 +283,10 @@ def test_sparse_rows_are_not_modified_by_estimators_that_check_them():
 @pytest.mark.parametrize("name", ["fastlin", "other"])
 def test_the_name_of_a_baseline_does_not_change_its_measurement(name, monkeypatch):
     monkeypatch.setattr(candidate, "count_threads", lambda: 2)
-    assert candidate.Candidate(name, make_baseline(name), "rows", "sample", None).thread_counts == [1, 2]
+    assert candidate.Candidate(name, make_baseline(name), "rows", "sample", None, timing.Stopwatch()).thread_counts == [
+        1,
+        2,
+    ]
 
 
 def test_regression_and_several_problems_are_plotted_as_a_profile(tmp_path):
@@ -314,6 +322,9 @@ def test_the_sample_has_rows_of_every_class():
     # Every class of many has rows, also if the labels are sorted.
     many = BenchmarkProblem(rows, np.arange(len(y)) // 3, LogisticObjective()).make_sample()
     assert len(np.unique(many.y)) == 338
+    # Many labels that are no numbers are those of classes.
+    names = np.repeat([f"name {number}" for number in range(1_500)], 2)
+    assert len(BenchmarkProblem(np.ones((len(names), 1)), names).make_sample().y) == len(names)
     # Labels may be floats.
     assert set(BenchmarkProblem(rows, 1.0 * y).make_sample().y) == set(y)
     # Targets of a regression have no classes, even if they are integers.

@@ -1,7 +1,5 @@
 """A baseline in a comparison: its numbers of threads, its limits, and the calls of its process."""
 
-from time import perf_counter
-
 import pytest
 from simulated_processes import SimulatedProcess
 
@@ -27,8 +25,8 @@ def test_a_baseline_is_measured_on_each_number_of_threads(monkeypatch, name, sec
     monkeypatch.setattr(candidate_module, "count_threads", lambda: 2)
     monkeypatch.setattr(timing, "PAUSE_SECONDS", 0.0)
     process = SimulatedProcess(seconds)
-    candidate = Candidate(name, LIBRARIES[name], "rows", "sample", process)
-    deadline = perf_counter() + 60.0
+    candidate = Candidate(name, LIBRARIES[name], "rows", "sample", process, timing.Stopwatch())
+    deadline = 60.0
     candidate.measure_next_effort(0, 1, 5.0, deadline)
     assert process.calls == fitted
     if later is None:
@@ -43,14 +41,24 @@ def test_a_baseline_is_measured_on_each_number_of_threads(monkeypatch, name, sec
     # A restarted process fits the rows once before it is measured.
     is_restarted = ("sample", 2) in process.calls
     assert rows_calls == later[-1:] * is_restarted + later
-    assert (candidate.reloading_seconds > 0) == (is_restarted or ("sample", 2) in fitted)
     assert [point["threads"] for point in candidate.points] == [min(later, key=seconds.get)] * 2
 
 
+def test_a_process_that_a_first_fit_ended_fits_the_rows_before_they_are_measured(monkeypatch):
+    monkeypatch.setattr(candidate_module, "count_threads", lambda: 2)
+    monkeypatch.setattr(timing, "PAUSE_SECONDS", 0.0)
+    process = SimulatedProcess({1: 0.1, 2: 0.1})
+    candidate = Candidate("torch", LIBRARIES["torch"], "rows", "sample", process, timing.Stopwatch())
+    candidate.warm_up(0, 60.0)
+    process.has_answered = False
+    candidate.fit(2, 1, 1, 5.0, 60.0)
+    assert process.calls == [("rows", 2), ("sample", 2), ("rows", 2), ("rows", 1)]
+
+
 def test_after_the_deadline_only_the_reference_is_fitted():
-    past = perf_counter() - 1.0
+    past = -1.0
     for is_reference in (False, True):
-        candidate = Candidate("torch", LIBRARIES["torch"], "rows", "sample", None, is_reference)
+        candidate = Candidate("torch", LIBRARIES["torch"], "rows", "sample", None, timing.Stopwatch(), is_reference)
         assert candidate.should_measure_next_effort(0, None, 5.0, past) == is_reference
         candidate.points = [{"seconds": 0.1, "objective": 1.0, "suboptimality": 0.5}]
         assert not candidate.should_measure_next_effort(1, None, 5.0, past)

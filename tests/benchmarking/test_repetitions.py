@@ -1,11 +1,9 @@
 """Repetitions of compared fits: their order, the time that they need, their processes, and their intervals."""
 
-from time import perf_counter
-
 import pytest
 from simulated_processes import SimulatedProcess
 
-from fastlin.benchmarking import candidate, repetitions, timing
+from fastlin.benchmarking import repetitions, timing
 from fastlin.benchmarking.candidate import MAX_THREADS_RATIO, MIN_POINT_SECONDS, Candidate
 from fastlin.benchmarking.other_libraries import LIBRARIES
 from fastlin.benchmarking.repetitions import (
@@ -17,14 +15,24 @@ from fastlin.benchmarking.repetitions import (
 from fastlin.benchmarking.timing import N_REPETITIONS
 
 
+class Clock:
+    """The simulated time, and the stopwatch of all candidates."""
+
+    now = 0.0
+    stopwatch = None
+
+
 @pytest.fixture(autouse=True)
-def skip_pauses(monkeypatch):
-    """Skip the pauses after fits, which only stabilize times."""
+def simulate_time(monkeypatch):
+    """Simulate the time, and skip the pauses after fits, which only stabilize times."""
+    monkeypatch.setattr(Clock, "now", 0.0)
+    monkeypatch.setattr(timing, "perf_counter", lambda: Clock.now)
+    monkeypatch.setattr(Clock, "stopwatch", timing.Stopwatch())
     monkeypatch.setattr(timing, "PAUSE_SECONDS", 0.0)
 
 
 def make_candidate(name, process=None, thread_counts=(1,), **point):
-    candidate = Candidate(name, LIBRARIES[name], "rows", "sample", process)
+    candidate = Candidate(name, LIBRARIES[name], "rows", "sample", process, Clock.stopwatch)
     candidate.thread_counts = list(thread_counts)
     candidate.points = [{"effort": 1, "effort_index": 0, "threads": 1, "seconds": 1.0, "suboptimality": 0.0, **point}]
     return candidate
@@ -32,15 +40,15 @@ def make_candidate(name, process=None, thread_counts=(1,), **point):
 
 def stop_processes(candidates):
     """Start the next processes of candidates, which takes 1,000 seconds."""
+    Clock.now += 1000.0
     for each in candidates:
         each.process.stop()
         each.process.has_answered = True
-    return 1000.0
 
 
 def repeat(reference, *others, seconds=1000.0):
     points = find_compared_points([reference, *others])
-    return repeat_compared_fits(reference, points, perf_counter() + seconds, stop_processes)
+    return repeat_compared_fits(reference, points, seconds, stop_processes)
 
 
 def test_entries_alternate_and_failed_ones_are_omitted():
@@ -92,12 +100,10 @@ def test_repetitions_of_compared_fits_are_interleaved():
 class ProcessWithClock(SimulatedProcess):
     """A process whose fits advance a clock. The time of a fit is limited."""
 
-    now = 0.0
-
     def call(self, *arguments, seconds):
         """Return the seconds of a fit and its measures, or raise a TimeoutError at the limit."""
         result = super().call(*arguments, seconds=seconds)
-        ProcessWithClock.now += min(result[0][0], seconds)
+        Clock.now += min(result[0][0], seconds)
         if result[0][0] > seconds:
             raise TimeoutError
         return result
@@ -105,14 +111,12 @@ class ProcessWithClock(SimulatedProcess):
 
 def test_a_deadline_in_the_last_round_leaves_complete_rounds(monkeypatch):
     # A round was expected to take two seconds, but takes three.
-    for module in (candidate, repetitions):
-        monkeypatch.setattr(module, "perf_counter", lambda: ProcessWithClock.now)
     monkeypatch.setattr(repetitions, "_choose_affordable", lambda reference, points, seconds: list(points))
     monkeypatch.setattr(repetitions, "_estimate_round", lambda points: 14.0)
     for deadline, n_expected in ((17.0, None), (18.0, 6), (20.5, 6), (21.0, 7)):
-        monkeypatch.setattr(ProcessWithClock, "now", 0.0)
         ours = make_candidate("fastlin", ProcessWithClock({1: 1.0}))
         theirs = make_candidate("cyanure", ProcessWithClock({1: 2.0}))
+        deadline += Clock.stopwatch.read()
         summaries = repeat_compared_fits(ours, find_compared_points([ours, theirs]), deadline, stop_processes)
         expected = {"ratio": 2.0, "interval": [2.0, 2.0], "n_repetitions": n_expected}
         assert summaries == ({} if n_expected is None else {"cyanure": expected})
@@ -144,11 +148,9 @@ def test_a_close_baseline_without_repetitions_in_all_processes_is_not_compared()
         assert failing.failed == "its process has ended"
 
 
-def test_no_process_is_started_if_the_time_does_not_suffice_for_its_repetitions(monkeypatch):
+def test_no_process_is_started_if_the_time_does_not_suffice_for_its_repetitions():
     # In the curve the baseline seemed to be slower, so no time was planned for further processes.
-    ours, close = SimulatedProcess({1: 1.0}), SimulatedProcess({1: 1.1})
-    for module in (candidate, repetitions):
-        monkeypatch.setattr(module, "perf_counter", lambda: 1.0 * len(ours.calls) + 1.1 * len(close.calls))
+    ours, close = ProcessWithClock({1: 1.0}), ProcessWithClock({1: 1.1})
     points = find_compared_points([make_candidate("fastlin", ours), make_candidate("cyanure", close, seconds=2.0)])
     assert repeat_compared_fits(next(iter(points)), points, 3.0 * N_REPETITIONS, stop_processes) == {}
     assert len(close.calls) == N_REPETITIONS
@@ -170,14 +172,17 @@ def test_the_faster_number_of_threads_counts():
 def test_a_number_of_threads_that_is_much_slower_is_not_repeated():
     ours = make_candidate("fastlin", SimulatedProcess({2: 1.0}), [2], threads=2)
     process = SimulatedProcess({1: 2.0, 2: 2.1 * MAX_THREADS_RATIO})
-    theirs = Candidate("cyanure", LIBRARIES["cyanure"], "rows", "sample", process)
+    theirs = make_candidate("cyanure", process)
+    theirs.points.clear()
     theirs.thread_counts = [1, 2]
-    theirs.measure_next_effort(0, 1, 1000.0, perf_counter() + 1000.0)
+    theirs.measure_next_effort(0, 1, 1000.0, 1000.0)
     theirs.points[0]["suboptimality"] = 0.0
     theirs.thread_counts = [1, 2]
     process.calls.clear()
     assert repeat(ours, theirs)["cyanure"]["ratio"] == 2.0
     assert process.calls == N_REPETITIONS * [("rows", 1)]
+    # The number of threads of the point is repeated even if another program slowed its fit in the curve.
+    assert theirs.find_thread_counts({**theirs.points[0], "seconds": 0.5}) == [1]
 
 
 def test_the_needed_time_allows_the_repetitions():

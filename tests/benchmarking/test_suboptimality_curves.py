@@ -10,10 +10,11 @@ import pytest
 
 from benchmarks.data import simulate_clusters
 from fastlin.benchmarking import suboptimality_curves
-from fastlin.benchmarking.candidate import Candidate
+from fastlin.benchmarking.candidate import Candidate, CannotSolveError
 from fastlin.benchmarking.comparison_problem import ComparisonProblem
 from fastlin.benchmarking.library_comparison import compare_libraries, make_sample_problem
 from fastlin.benchmarking.other_libraries import LIBRARIES
+from fastlin.benchmarking.timing import Stopwatch
 from fastlin.course import datasets, figures
 from fastlin.course.studies.image_problems import make_problems
 from fastlin.course.studies.settings import Results
@@ -129,6 +130,22 @@ def test_a_failure_of_fastlin_raises_an_error(libraries):
         run_synthetic_comparison()
 
 
+def test_the_lowest_objective_replaces_a_minimum_of_the_sample_that_cannot_be_computed(monkeypatch):
+    measures = {
+        Candidate(name, LIBRARIES[name], "rows", "sample", None, Stopwatch()): measure
+        for name, measure in {
+            "fastlin": {"objective": 2.0},
+            "glum": {"objective": 2.00001},
+            "skglm": {"objective": 2.1},
+            "torch": CannotSolveError("reason"),
+        }.items()
+    }
+    monkeypatch.setattr(suboptimality_curves, "_fit_samples", lambda pool, candidates: measures)
+    monkeypatch.setattr(suboptimality_curves, "_find_optimum", lambda *arguments: (None, "too large"))
+    left_out = suboptimality_curves._find_excluded_baselines(None, list(measures), None)
+    assert left_out == {"skglm": "its objective differs from the optimum by 5.0e-02 on a sample", "torch": "reason"}
+
+
 def test_the_sample_has_every_class():
     for data in (datasets.load_digits(), simulate_clusters(4, 2000, 3, seed=0)):
         for problem, _ in make_problems(data, False, "float64"):
@@ -142,7 +159,7 @@ def test_every_library_has_its_own_color_and_marker():
 
 def test_the_needed_time_allows_the_next_fit_of_the_slowest_baseline():
     def make(spent_seconds, **attributes):
-        candidate = Candidate("torch", LIBRARIES["torch"], "rows", "sample", None)
+        candidate = Candidate("torch", LIBRARIES["torch"], "rows", "sample", None, Stopwatch())
         candidate.spent_seconds, candidate.thread_counts = spent_seconds, [1]
         vars(candidate).update(attributes)
         return candidate
