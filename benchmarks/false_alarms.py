@@ -1,7 +1,8 @@
 """False alarms: how often `fastlin.benchmarking.compare` calls an estimator faster or slower than itself.
 
 `python -m benchmarks.publish false-alarms` compares each problem's estimator with itself, under two names and in two
-processes. Half of the comparisons run while another process keeps a core busy.
+processes. Half of the comparisons run while another process keeps a core busy. The intervals of the first process alone
+show how often comparisons without further processes are false alarms.
 """
 
 import multiprocessing
@@ -61,17 +62,19 @@ def make_baselines(model_class):
 
 
 def count_verdicts(problems, seconds):
-    """Return the number of comparisons in which the second name was faster or slower than the first, or neither."""
-    counts = {**dict.fromkeys(VERDICTS.values(), 0), "not compared": 0}
+    """Return the number of comparisons in which the second name was faster or slower than the first, or neither.
+
+    There are two dicts of numbers: with the intervals of all processes, and with those of the first process.
+    """
+    all_counts = [{**dict.fromkeys(VERDICTS.values(), 0), "not compared": 0} for _ in range(2)]
     for name in dict.fromkeys(estimator for estimator, _ in problems):
         selected = [problem for estimator, problem in problems if estimator == name]
         for problem in compare(selected, make_baselines(ESTIMATORS[name]), len(selected) * seconds).problems:
-            if SECOND not in problem["repetitions"]:
-                counts["not compared"] += 1
-                continue
-            verdict = classify_interval(problem["repetitions"][SECOND]["interval"])
-            counts[VERDICTS[verdict]] += 1
-    return counts
+            summary = problem["repetitions"].get(SECOND)
+            summaries = [None, None] if summary is None else [summary, summary["by_process"][0]]
+            for counts, each in zip(all_counts, summaries, strict=True):
+                counts["not compared" if each is None else VERDICTS[classify_interval(each["interval"])]] += 1
+    return all_counts
 
 
 def measure_false_alarms(is_full_run=False):
@@ -83,5 +86,6 @@ def measure_false_alarms(is_full_run=False):
     for number, (condition, run_load) in enumerate(conditions.items()):
         with run_load():
             selected = problems[number * n_per_condition : (number + 1) * n_per_condition]
-            counts[condition] = count_verdicts(selected, seconds)
+            all_processes, first_process = count_verdicts(selected, seconds)
+            counts |= {condition: all_processes, f"{condition}, first process": first_process}
     return {"kind": RECORD_KIND, "title": "an estimator compared with itself", "counts": counts}

@@ -165,8 +165,9 @@ class BenchmarkResult:
         For each problem, its name and shape (``name``, ``samples``, ``features``), the name of the reference
         (``reference``), the lowest objective (``optimum``) and why its computation failed (``unknown_optimum``), the
         points of each baseline's curve (``points``), the ratios of the times of interleaved repetitions to the times of
-        the reference (``repetitions``), and the reasons why baselines were excluded (``left_out``), were stopped
-        (``stopped``) or failed (``failed``). All values are plain numbers and strings.
+        the reference (``repetitions``), in total and by process (``by_process``), and the reasons why baselines were
+        excluded (``left_out``), were stopped (``stopped``) or failed (``failed``). All values are plain numbers and
+        strings.
 
     Examples
     --------

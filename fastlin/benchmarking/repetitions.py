@@ -76,7 +76,7 @@ def repeat_compared_fits(
     deadline: float,
     restart: Callable[[Mapping[Candidate, dict[str, Any]]], object],
 ) -> dict[str, dict[str, Any]]:
-    """Return a dict from the name of each baseline to the summary of its time ratios to the reference.
+    """Return a dict from the name of each baseline to the summary of its time ratios to the reference, also by process.
 
     `points` contains the compared point of each candidate. If not all of them can be repeated until `deadline`, the
     slowest ones are omitted. `restart` starts new processes of candidates while the stopwatch is paused. The seconds of
@@ -110,6 +110,7 @@ def repeat_compared_fits(
         ]
     return {
         candidate.name: timing.summarize_ratios(*own_ratios)
+        | {"by_process": [timing.summarize_ratios(process_ratios) for process_ratios in own_ratios]}
         for candidate, own_ratios in ratios.items()
         if len(own_ratios) == N_PROCESSES or not _is_close(median(own_ratios[0]), MAX_CLOSE_RATIO)
     }

@@ -85,9 +85,8 @@ def test_repetitions_of_compared_fits_are_interleaved():
     }
     # The ratio is the same in each repetition; a library that takes too long has none.
     ratio = pytest.approx(3.0 * 1.01)
-    assert repeat(ours, *others.values()) == {
-        "cyanure": {"ratio": ratio, "interval": [ratio, ratio], "n_repetitions": N_REPETITIONS}
-    }
+    summary = {"ratio": ratio, "interval": [ratio, ratio], "n_repetitions": N_REPETITIONS}
+    assert repeat(ours, *others.values()) == {"cyanure": {**summary, "by_process": [summary]}}
     assert not others["glum"].process.calls
     # The points contain the medians of the repetitions.
     assert others["cyanure"].points[0]["seconds"] == pytest.approx(ratio.expected * ours.points[0]["seconds"])
@@ -119,6 +118,7 @@ def test_a_deadline_in_the_last_round_leaves_complete_rounds(monkeypatch):
         deadline += Clock.stopwatch.read()
         summaries = repeat_compared_fits(ours, find_compared_points([ours, theirs]), deadline, stop_processes)
         expected = {"ratio": 2.0, "interval": [2.0, 2.0], "n_repetitions": n_expected}
+        expected["by_process"] = [expected.copy()]
         assert summaries == ({} if n_expected is None else {"cyanure": expected})
 
 
@@ -128,6 +128,8 @@ def test_baselines_that_are_nearly_as_fast_as_the_reference_are_repeated_in_seve
     close = make_candidate("cyanure", SimulatedProcess({1: 1.2}, [1.0, 0.75]))
     slow = make_candidate("glum", SimulatedProcess({1: 2.0}), seconds=2.0)
     summaries = repeat(ours, close, slow, seconds=100.0)
+    by_process = summaries["cyanure"].pop("by_process")
+    assert [each["ratio"] for each in by_process] == pytest.approx([1.2, 1.2, 0.72])
     assert summaries["cyanure"] == {
         "ratio": pytest.approx(1.2),
         "interval": pytest.approx([0.72, 1.2]),
