@@ -344,8 +344,9 @@ def _measure_candidates(comparison, problem):
         **{name: Solver(solve) for name, solve in comparison.baselines.items()},
     }
     rows, sample = MeasuredProblem(problem), MeasuredProblem(comparison.load(comparison.n_warm_up_rows))
+    stopwatch = Stopwatch()
     candidates = {
-        name: Candidate(name, solver, rows, sample, CurrentProcess(), Stopwatch(), name == FASTLIN)
+        name: Candidate(name, solver, rows, sample, CurrentProcess(), stopwatch, name == FASTLIN)
         for name, solver in solvers.items()
     }
     with warnings.catch_warnings(record=True) as caught_warnings:

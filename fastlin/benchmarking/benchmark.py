@@ -125,6 +125,9 @@ class BenchmarkProblem:
     def make_sample(self) -> Self:
         """Return the problem with the first rows of each class, or N_SAMPLE_ROWS evenly spaced rows of a regression."""
         y = np.asarray(self.y)
+        if y.dtype == object:
+            # A column of numbers may be stored as objects.
+            y = np.asarray(y.tolist())
         is_continuous = y.dtype.kind == "f" and np.any(y != np.trunc(y))
         is_regression = is_continuous or isinstance(self.objective, LeastSquaresObjective)
         rows = None if is_regression else sample_classes(y)

@@ -43,7 +43,7 @@ class Candidate:
     """A baseline, its process, the points of its curve, and the time or error that ended the curve.
 
     `rows` and `sample` are problems, or files of problems if another process loads them. Deadlines are times of
-    `stopwatch`, which is paused while a restarted process loads the code.
+    `stopwatch`, which all candidates of a comparison share, and which is paused while a restarted process loads code.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class Candidate:
         self.stopped: float | None = None
         self.failed: str | None = None
         self.spent_seconds = 0.0
-        # The effort of the first fit to the rows that did not fail. A restarted process repeats this fit first.
-        self._reloaded_effort_index: int | None = None
+        # The index of the effort and the seconds of the first fit to the rows, which restarted processes repeat.
+        self._first_fit: tuple[int, float] | None = None
         # The seconds of the fits with each pair of an index of an effort and a number of threads.
         self._measured_seconds: dict[tuple[int, int], float] = {}
         self._is_reference = is_reference
@@ -102,10 +102,10 @@ class Candidate:
 
     def _fit_rows(self, effort_index, *arguments):
         """Return the result of fits to the rows."""
-        result = self._call_solver(self.rows, effort_index, *arguments)
-        if self._reloaded_effort_index is None:
-            self._reloaded_effort_index = effort_index
-        return result
+        seconds, measures = self._call_solver(self.rows, effort_index, *arguments)
+        if self._first_fit is None:
+            self._first_fit = effort_index, seconds[0]
+        return seconds, measures
 
     def _call_solver(self, rows, effort_index, n_threads, n_repeats, allowed_seconds, limit, should_measure=True):
         """Return the result of `solve` in the process, after the threads of BLAS have stopped spinning."""
@@ -178,19 +178,22 @@ class Candidate:
         if limit <= 0:
             raise TimeoutError("no time is left")
         if not self.process.has_answered:
-            self.reload()
+            self._reload(limit)
         try:
             return self._fit_rows(effort_index, n_threads, n_repeats, limit, limit, should_measure)
         finally:
             self.spent_seconds += self.stopwatch.read() - begin
 
-    def reload(self) -> None:
-        """Load the code in a restarted process while the stopwatch is paused."""
+    def _reload(self, limit):
+        """Load the code in a restarted process before a fit with a limit, while the stopwatch is paused."""
         with self.stopwatch.pause():
             self.fit_sample()
             # A fit to the rows might hang if none has ended before.
-            if self._reloaded_effort_index is not None:
-                self.warm_up(self._reloaded_effort_index, MAX_LOADING_SECONDS)
+            if self._first_fit is None or self._first_fit[1] > limit:
+                return
+            self.warm_up(self._first_fit[0], MAX_LOADING_SECONDS)
+        if not self.process.has_answered:
+            raise TimeoutError("the restarted process did not repeat its first fit")
 
     def repeat(self, point: dict[str, Any], n_threads: int, deadline: float) -> float | None:
         """Return the seconds of a repetition of the fit at a point, or None if it fails or exceeds the deadline."""
@@ -211,7 +214,7 @@ class Candidate:
         max_seconds = MAX_THREADS_RATIO * point["seconds"]
         return [
             n
-            for n in self.thread_counts
+            for n in dict.fromkeys([*self.thread_counts, point["threads"]])
             if n == point["threads"] or self._find_measured_seconds(point, n) <= max_seconds
         ]
 

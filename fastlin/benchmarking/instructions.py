@@ -92,10 +92,7 @@ def count_instructions(arguments: Sequence[str]) -> dict[str, int]:
     `arguments` are the arguments of Python. Raise a NotImplementedError if the system is unsuitable, and a
     `subprocess.CalledProcessError` if the program fails.
     """
-    if shutil.which("valgrind") is None:
-        raise NotImplementedError("valgrind is not installed")
-    if choose_level(list_levels(platform.machine()), read_features()) not in SUPPORTED_LEVELS:
-        raise NotImplementedError(f"the processor has no code of the level {COUNTED_LEVEL}")
+    check_system()
     # The first run compiles the code. Under valgrind, the compilation would take minutes.
     _run_python((), arguments)
     with tempfile.TemporaryDirectory() as folder:
@@ -108,6 +105,14 @@ def count_instructions(arguments: Sequence[str]) -> dict[str, int]:
         count = read_instruction_count(dump)
         counts[name] = min(count, counts.get(name, count))
     return counts
+
+
+def check_system() -> None:
+    """Raise a NotImplementedError if instructions cannot be counted on this system."""
+    if shutil.which("valgrind") is None:
+        raise NotImplementedError("valgrind is not installed")
+    if choose_level(list_levels(platform.machine()), read_features()) not in SUPPORTED_LEVELS:
+        raise NotImplementedError(f"the processor has no code of the level {COUNTED_LEVEL}")
 
 
 def _run_python(wrapper_command, arguments):

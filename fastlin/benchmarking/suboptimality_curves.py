@@ -13,7 +13,7 @@ in increasing order of accuracy, and `solve(train, effort)`, which returns a sol
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from functools import partial
 from itertools import chain
 from math import ceil
@@ -170,11 +170,6 @@ def _measure_problem(
     planned_seconds, summaries = 0.0, {}
     if candidates.get(reference) in compared:
         planned_seconds = sum(repetitions.estimate_seconds(candidates[reference], compared).values())
-        # A process that was stopped must not delay the repetitions of all baselines.
-        for candidate in compared:
-            if not candidate.process.has_answered:
-                with suppress(*CURVE_ENDING_ERRORS):
-                    candidate.reload()
         available_seconds = repetitions_deadline - stopwatch.read()
         if planned_seconds <= available_seconds:
             # This matters only if the repetitions take longer than planned, for example because the machine is busy.
@@ -224,7 +219,9 @@ def _find_excluded_baselines(pool, candidates, reference_process):
     measures, left_out = _fit_samples(pool, candidates), {}
     # This call also loads the code that computes the minimum.
     optimum, reason = _find_optimum(reference_process, candidates[0].sample, MAX_LOADING_SECONDS)
+    optimum_name = "the optimum"
     if reason is not None:
+        optimum_name = "the lowest one"
         # As for the rows, the lowest objective replaces an unknown minimum.
         comparable = [measures[each] for each in candidates if each.baseline.minimizes_objective]
         objectives = [measure["objective"] for measure in comparable if not isinstance(measure, Exception)]
@@ -236,7 +233,9 @@ def _find_excluded_baselines(pool, candidates, reference_process):
             suboptimality = measure["objective"] / optimum - 1
             # This form of the condition also excludes NaN objectives.
             if not abs(suboptimality) <= MAX_SAMPLE_SUBOPTIMALITY:
-                left_out[candidate.name] = f"its objective differs from the optimum by {suboptimality:.1e} on a sample"
+                left_out[candidate.name] = (
+                    f"its objective differs from {optimum_name} by {suboptimality:.1e} on a sample"
+                )
     return left_out
 
 

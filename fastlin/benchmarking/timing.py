@@ -30,13 +30,13 @@ MIN_SIGNIFICANT_DIFFERENCE = 0.05
 
 
 class Stopwatch:
-    """The seconds since the start, without pauses."""
+    """The seconds since the start, without those of the pauses that have ended."""
 
     def __init__(self) -> None:
         self._begin = perf_counter()
 
     def read(self) -> float:
-        """Return the seconds since the start, without pauses."""
+        """Return the seconds since the start, without those of the pauses that have ended."""
         return perf_counter() - self._begin
 
     @contextlib.contextmanager

@@ -331,6 +331,7 @@ def test_the_sample_has_rows_of_every_class():
     prices = BenchmarkProblem(np.ones((5000, 1)), np.arange(5000.0))
     assert prices.make_sample().X.shape == replace(prices, objective=LeastSquaresObjective()).make_sample().X.shape
     assert prices.make_sample().X.shape == (300, 1)
+    assert replace(prices, y=prices.y.astype(object)).make_sample().X.shape == (300, 1)
     assert BenchmarkProblem(rows, np.arange(len(y)) / 7).make_sample().X.shape == (300, 2)
 
 

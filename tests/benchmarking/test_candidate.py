@@ -44,15 +44,39 @@ def test_a_baseline_is_measured_on_each_number_of_threads(monkeypatch, name, sec
     assert [point["threads"] for point in candidate.points] == [min(later, key=seconds.get)] * 2
 
 
-def test_a_process_that_a_first_fit_ended_fits_the_rows_before_they_are_measured(monkeypatch):
+class ProcessWithSlowSample(SimulatedProcess):
+    """A process whose fits advance a clock. A fit to the sample, which loads code, takes 1,000 seconds."""
+
+    clock = 0.0
+
+    def call(self, function, baseline, rows, *arguments, **limits):
+        """Return the seconds of a fit and its measures."""
+        result = super().call(function, baseline, rows, *arguments, **limits)
+        self.clock += 1000.0 if rows == "sample" else result[0][0]
+        return result
+
+
+def test_a_restarted_process_repeats_its_first_fit_while_the_time_stands_still(monkeypatch):
+    process = ProcessWithSlowSample({1: 1.0, 2: 2.0})
     monkeypatch.setattr(candidate_module, "count_threads", lambda: 2)
     monkeypatch.setattr(timing, "PAUSE_SECONDS", 0.0)
-    process = SimulatedProcess({1: 0.1, 2: 0.1})
+    monkeypatch.setattr(timing, "perf_counter", lambda: process.clock)
     candidate = Candidate("torch", LIBRARIES["torch"], "rows", "sample", process, timing.Stopwatch())
     candidate.warm_up(0, 60.0)
     process.has_answered = False
     candidate.fit(2, 1, 1, 5.0, 60.0)
     assert process.calls == [("rows", 2), ("sample", 2), ("rows", 2), ("rows", 1)]
+    assert (candidate.spent_seconds, candidate.stopwatch.read()) == (1.0, 3.0)
+    # The first fit is not repeated for a fit that has less time.
+    process.calls.clear()
+    process.has_answered = False
+    candidate.fit(2, 1, 1, 1.5, 60.0)
+    assert process.calls == [("sample", 2), ("rows", 1)]
+    # An error ends the pause.
+    with pytest.raises(ValueError, match="error"), candidate.stopwatch.pause():
+        process.clock += 10.0
+        raise ValueError("error")
+    assert candidate.stopwatch.read() == 4.0
 
 
 def test_after_the_deadline_only_the_reference_is_fitted():

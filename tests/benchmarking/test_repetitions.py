@@ -185,6 +185,9 @@ def test_a_number_of_threads_that_is_much_slower_is_not_repeated():
     assert process.calls == N_REPETITIONS * [("rows", 1)]
     # The number of threads of the point is repeated even if another program slowed its fit in the curve.
     assert theirs.find_thread_counts({**theirs.points[0], "seconds": 0.5}) == [1]
+    # A longer fit has shown that the other number of threads is faster for it.
+    theirs.thread_counts = [2]
+    assert theirs.find_thread_counts(theirs.points[0]) == [1]
 
 
 def test_the_needed_time_allows_the_repetitions():

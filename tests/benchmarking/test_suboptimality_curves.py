@@ -143,7 +143,7 @@ def test_the_lowest_objective_replaces_a_minimum_of_the_sample_that_cannot_be_co
     monkeypatch.setattr(suboptimality_curves, "_fit_samples", lambda pool, candidates: measures)
     monkeypatch.setattr(suboptimality_curves, "_find_optimum", lambda *arguments: (None, "too large"))
     left_out = suboptimality_curves._find_excluded_baselines(None, list(measures), None)
-    assert left_out == {"skglm": "its objective differs from the optimum by 5.0e-02 on a sample", "torch": "reason"}
+    assert left_out == {"skglm": "its objective differs from the lowest one by 5.0e-02 on a sample", "torch": "reason"}
 
 
 def test_the_sample_has_every_class():

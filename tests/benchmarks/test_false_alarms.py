@@ -14,17 +14,24 @@ def test_verdicts_are_counted(monkeypatch):
     def compare(problems, baselines, seconds):
         assert len(baselines) == 2 and baselines[0].make(0.1).tol == baselines[1].make(0.1).tol == 0.1
         assert seconds == 4.0 * len(problems)
-        even = {"interval": [1.0, 1.0]}
+        # The first process has the inverse interval, and the second one is even.
         measured = [
-            {} if problem is None else {false_alarms.SECOND: {"interval": problem, "by_process": [even]}}
-            for problem in problems
+            {}
+            if interval is None
+            else {
+                false_alarms.SECOND: {
+                    "interval": interval,
+                    "by_process": [{"interval": [1 / end for end in reversed(interval)]}, {"interval": [1.0, 1.0]}],
+                }
+            }
+            for interval in problems
         ]
         return SimpleNamespace(problems=[{"repetitions": repetitions} for repetitions in measured])
 
     monkeypatch.setattr(false_alarms, "compare", compare)
     problems = [(list(false_alarms.ESTIMATORS)[i % 2], interval) for i, interval in enumerate(intervals)]
     counts, first_counts = false_alarms.count_verdicts(problems, 4.0)
-    assert first_counts == {"faster": 0, "slower": 0, "even": 5, "not compared": 1}
+    assert first_counts == {"faster": 2, "slower": 1, "even": 2, "not compared": 1}
     assert counts == {"faster": 1, "slower": 2, "even": 2, "not compared": 1}
     record = {"kind": false_alarms.RECORD_KIND, "title": "", "counts": {"idle": counts}}
     (table,) = tabulate({"false-alarms": record})
