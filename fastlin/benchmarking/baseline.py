@@ -84,15 +84,13 @@ class Baseline:
             # Fits are deliberately stopped before convergence.
             warnings.simplefilter("ignore")
             estimator = self.make(effort)
-            if not hasattr(estimator, "fit"):
-                if not callable(estimator):
-                    raise TypeError(
-                        f"make must return an estimator with a method fit, or a function of X and y, got "
-                        f"{type(estimator).__name__}"
-                    )
+            if hasattr(estimator, "fit"):
+                estimator.fit(problem.X, problem.y)
+                return estimator
+            if callable(estimator):
                 return estimator(problem.X, problem.y)
-            estimator.fit(problem.X, problem.y)
-        return estimator
+        found = type(estimator).__name__
+        raise TypeError(f"make must return an estimator with a method fit, or a function of X and y, got {found}")
 
 
 @dataclass(frozen=True)

@@ -124,17 +124,16 @@ class BenchmarkProblem:
 
     def make_sample(self) -> Self:
         """Return the problem with the first rows of each class, or N_SAMPLE_ROWS evenly spaced rows of a regression."""
-        y = np.asarray(self.y)
-        if y.dtype == object:
-            # A column of numbers may be stored as objects.
-            y = np.asarray(y.tolist())
+        targets = np.asarray(self.y)
+        # A column of numbers may be stored as objects. The sample keeps them.
+        y = np.asarray(targets.tolist()) if targets.dtype == object else targets
         is_continuous = y.dtype.kind == "f" and np.any(y != np.trunc(y))
         is_regression = is_continuous or isinstance(self.objective, LeastSquaresObjective)
         rows = None if is_regression else sample_classes(y)
         if rows is None or (len(rows) > MAX_SAMPLE_ROWS and y.dtype.kind in "iuf"):
             rows = np.unique(np.linspace(0, len(y) - 1, N_SAMPLE_ROWS).astype(np.int64))
         X = self.X.iloc[rows] if hasattr(self.X, "iloc") else self.X[rows]
-        return replace(self, X=X, y=self.y.iloc[rows] if hasattr(self.y, "iloc") else y[rows])
+        return replace(self, X=X, y=self.y.iloc[rows] if hasattr(self.y, "iloc") else targets[rows])
 
     def find_optimum(self) -> float | None:
         """Return the minimum of the objective, or None if it is unknown."""

@@ -219,9 +219,8 @@ def _find_excluded_baselines(pool, candidates, reference_process):
     measures, left_out = _fit_samples(pool, candidates), {}
     # This call also loads the code that computes the minimum.
     optimum, reason = _find_optimum(reference_process, candidates[0].sample, MAX_LOADING_SECONDS)
-    optimum_name = "the optimum"
+    optimum_name = "the optimum" if reason is None else "the lowest one"
     if reason is not None:
-        optimum_name = "the lowest one"
         # As for the rows, the lowest objective replaces an unknown minimum.
         comparable = [measures[each] for each in candidates if each.baseline.minimizes_objective]
         objectives = [measure["objective"] for measure in comparable if not isinstance(measure, Exception)]

@@ -283,10 +283,8 @@ def test_sparse_rows_are_not_modified_by_estimators_that_check_them():
 @pytest.mark.parametrize("name", ["fastlin", "other"])
 def test_the_name_of_a_baseline_does_not_change_its_measurement(name, monkeypatch):
     monkeypatch.setattr(candidate, "count_threads", lambda: 2)
-    assert candidate.Candidate(name, make_baseline(name), "rows", "sample", None, timing.Stopwatch()).thread_counts == [
-        1,
-        2,
-    ]
+    measured = candidate.Candidate(name, make_baseline(name), "rows", "sample", None, timing.Stopwatch())
+    assert measured.thread_counts == [1, 2]
 
 
 def test_regression_and_several_problems_are_plotted_as_a_profile(tmp_path):
@@ -332,6 +330,9 @@ def test_the_sample_has_rows_of_every_class():
     assert prices.make_sample().X.shape == replace(prices, objective=LeastSquaresObjective()).make_sample().X.shape
     assert prices.make_sample().X.shape == (300, 1)
     assert replace(prices, y=prices.y.astype(object)).make_sample().X.shape == (300, 1)
+    # The sample has the user's labels, whatever their types.
+    labels = np.array([0, "one"] * 10, dtype=object)
+    assert set(BenchmarkProblem(rows[:20], labels).make_sample().y) == {0, "one"}
     assert BenchmarkProblem(rows, np.arange(len(y)) / 7).make_sample().X.shape == (300, 2)
 
 
