@@ -89,8 +89,8 @@ class Baseline:
                 return estimator
             if callable(estimator):
                 return estimator(problem.X, problem.y)
-        found = type(estimator).__name__
-        raise TypeError(f"make must return an estimator with a method fit, or a function of X and y, got {found}")
+        type_name = type(estimator).__name__
+        raise TypeError(f"make must return an estimator with a method fit, or a function of X and y, got {type_name}")
 
 
 @dataclass(frozen=True)
