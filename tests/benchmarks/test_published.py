@@ -120,7 +120,7 @@ def test_the_summary_shows_the_latest_machine_and_every_slower_case(tmp_path):
     assert lines[0] == "A, 2 processors:"
     assert [line.split(" | ")[1:4] for line in lines[4:7]] == [
         ["1 s vs 33 s", "33 × faster", "0.9000 vs 0.8000"],
-        ["", "2.0 × faster (geometric mean); slower on 1 of 2 (0.50 ×)", "0.9000 vs 0.8000"],
+        ["", "2.0 × faster (geometric mean); slower on 1 of 2; lowest ratio 0.50", "0.9000 vs 0.8000"],
         ["4 s vs 1 s", "**4.0 × slower**", "0.9000 vs 0.8000"],
     ]
     assert lines[4].startswith("| MNIST, 10 × 2 |")
