@@ -40,6 +40,8 @@ CLAIM_BENCHMARK_CASES = (
     "mini-batches-sgd",
     "inference-logit-1000000",
     "memory-mnist-float64",
+    "false-alarms",
+    "scikit-learn-suite lasso-suite",
 )
 # Commands that a script runs in a different form. The values are the script and this form.
 EQUIVALENT_COMMANDS = {
