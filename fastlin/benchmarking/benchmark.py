@@ -165,7 +165,7 @@ class BenchmarkResult:
     ----------
     problems : list of dict
         For each problem, its name and shape (``name``, ``samples``, ``features``), the name of the reference
-        (``reference``), the lowest objective (``optimum``) and why its computation failed (``unknown_optimum``), the
+        (``reference``), the lowest objective (``optimum``) and why the minimum is unknown (``unknown_optimum``), the
         points of each baseline's curve (``points``), the ratios of the times of interleaved repetitions to the times of
         the reference (``repetitions``), in total and by process (``by_process``), and the reasons why baselines were
         excluded (``left_out``), were stopped (``stopped``) or failed (``failed``). All values are plain numbers and
@@ -181,7 +181,7 @@ class BenchmarkResult:
     >>> result = compare(problem, [baseline], seconds=1)
     >>> print(result)  # doctest: +ELLIPSIS
     iris, 150 × 4:
-    - lbfgs: the reference; last fit ... s, suboptimality ...
+    - lbfgs: the reference, ... s to a suboptimality of 1e-4; last fit ... s, suboptimality ...
     """
 
     problems: list[dict[str, Any]]
@@ -234,7 +234,7 @@ class BenchmarkResult:
 
     def summary(self) -> str:
         """Return sentences that state which baselines are faster than the reference, with confidence intervals."""
-        return "\n".join(line for problem in self.problems for line in _describe_problem(problem))
+        return "\n".join(line for problem in self.problems for line in _describe_problem(problem, len(self.problems)))
 
 
 def replace_non_finite_numbers(value: Any) -> Any:
@@ -246,34 +246,35 @@ def replace_non_finite_numbers(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
-def _describe_problem(problem):
-    """Yield the lines of a problem's summary."""
-    reference, points = problem["reference"], problem["points"]
+def _describe_problem(problem, n_problems):
+    """Yield the lines of the summary of one of `n_problems` problems."""
+    reference, points, compared = problem["reference"], problem["points"], problem["compared_seconds"]
     yield f"{problem['name']}, {problem['samples']:,} × {problem['features']:,}:"
     accuracy = "" if problem["optimum"] is None else f" to a suboptimality of {COMPARED_SUBOPTIMALITY}"
     for name in dict.fromkeys([*points, *problem["left_out"]]):
         if name in problem["left_out"]:
             yield f"- {name}: excluded, because {problem['left_out'][name]}."
             continue
-        if name in problem["failed"]:
-            yield f"- {name}: failed, because {problem['failed'][name]}."
+        failure = f", because {problem['failed'][name]}" if name in problem["failed"] else ""
+        end = f"{_describe_last_fit(points[name])}{failure and f'; a later fit failed{failure}'}."
+        seconds = f", {compared[name]:.3g} s{accuracy}" if name in compared else ""
+        if failure and not points[name]:
+            yield f"- {name}: failed{failure}."
         elif name in problem["stopped"] and not points[name]:
             yield f"- {name}: stopped after {problem['stopped'][name]:.3g} s."
         elif name == reference:
-            yield f"- {name}: the reference; {_describe_best_point(points[name])}."
+            yield f"- {name}: the reference{seconds}; {end}"
         elif name in problem["repetitions"]:
             repetitions = problem["repetitions"][name]
             low, high = repetitions["interval"]
-            ratio = f"{repetitions['ratio']:.3g} ({low:.3g} to {high:.3g}) times as long as {reference}{accuracy}"
-            difference = DIFFERENCES[classify_interval((low, high))]
-            yield f"- {name}: takes {ratio} ({difference}); {_describe_best_point(points[name])}."
+            ratio = f"{repetitions['ratio']:.3g} ({low:.3g} to {high:.3g}) times as long as {reference}"
+            yield f"- {name}: takes {ratio} ({DIFFERENCES[classify_interval((low, high))]}){seconds}; {end}"
         else:
-            reason = _explain_omission(name, problem)
-            yield f"- {name}: not compared, because {reason}; {_describe_best_point(points[name])}."
+            yield f"- {name}: not compared, because {_explain_omission(name, problem)}; {end}"
     if problem["unknown_optimum"] is not None:
         yield f"The minimum is unknown ({problem['unknown_optimum']}); the lowest objective of any fit replaces it."
     if problem["needed_seconds"] is not None:
-        yield f"More fits need at least {problem['needed_seconds']} s for this problem."
+        yield f"More fits need at least {n_problems * problem['needed_seconds']} s in total."
 
 
 def _explain_omission(name, problem):
@@ -282,16 +283,18 @@ def _explain_omission(name, problem):
     goal = "its last effort" if problem["optimum"] is None else f"a suboptimality of {COMPARED_SUBOPTIMALITY}"
     if reference in problem["left_out"]:
         return f"the reference {reference} is excluded"
-    if reference in problem["failed"]:
-        return f"the reference {reference} failed"
     for baseline in (reference, name):
-        if baseline not in compared:
-            cut_off = problem["cut_off"].get(baseline)
-            return f"{baseline} did not reach {goal}" + (f" (time over after effort {cut_off})" if cut_off else "")
+        if baseline in compared:
+            continue
+        if baseline in problem["failed"]:
+            return f"a fit of {baseline} failed"
+        cut_off, stopped = problem["cut_off"].get(baseline), problem["stopped"].get(baseline)
+        end = f" (time over after effort {cut_off})" if cut_off else ""
+        return f"{baseline} did not reach {goal}" + (f" (stopped after {stopped:.3g} s)" if stopped else end)
     return "the time was too short for repetitions"
 
 
-def _describe_best_point(points):
+def _describe_last_fit(points):
     """Return the seconds and the measures of the last point of a curve."""
     if not points:
         return "no fit ended"
@@ -312,11 +315,12 @@ def compare(
 
     Each baseline is fitted with increasing efforts. Fits of different baselines alternate, because the speed of a
     machine changes over time. They run on one thread and on all threads. Baselines run in separate processes, so a
-    baseline that fails or takes too long does not end the comparison. In the last quarter of the time, the fastest fits
-    with a relative suboptimality of at most 1e-4 are repeated, which gives confidence intervals for the ratios of their
-    times. Baselines whose time differs from that of the reference by less than a factor of 1.25 are repeated in three
-    processes, because equal code differs by several percent from process to process. A difference is significant if the
-    whole interval is more than 5 % away from 1. Without an objective, the fits with the last effort are repeated.
+    baseline that fails or takes too long does not end the comparison. In the last quarter of the time, the fit of each
+    baseline with the first effort that reaches a relative suboptimality of 1e-4 is repeated, which gives confidence
+    intervals for the ratios of the times. Baselines whose time differs from that of the reference by less than a factor
+    of 1.25 are repeated in three processes, because equal code differs by several percent from process to process. A
+    difference is significant if the whole interval is more than 5 % away from 1. Without an objective, the fits with
+    the last effort are repeated.
 
     Parameters
     ----------

@@ -27,8 +27,11 @@ COMPARED_SUBOPTIMALITY = "1e-4"
 MAX_THREADS_RATIO = 2.0
 # The maximum number of seconds in which a baseline must load its code and fit a small sample.
 MAX_LOADING_SECONDS = 120.0
-# The approximate number of entries of the rows that are checked for changes after each fit.
-MAX_HASHED_ENTRIES = 5_000_000
+# The approximate numbers of entries of the rows that are checked for changes after each fit. Python objects, such as
+# strings, take longer than numbers.
+MAX_HASHED_ENTRIES, MAX_HASHED_OBJECTS = 5_000_000, 50_000
+# An objective that is relatively lower than the minimum by more than this belongs to another problem.
+MAX_DIFFERENCE_BELOW_MINIMUM = 1e-6
 
 
 class CannotSolveError(RuntimeError):
@@ -60,8 +63,12 @@ class Candidate:
         self.stopwatch = stopwatch
         self.points: list[dict[str, Any]] = []
         self.stopped: float | None = None
+        # The error of the last fit. Earlier points remain valid, but a fit whose repetition failed is not compared.
         self.failed: str | None = None
+        self.is_repetition_failed = False
         self.spent_seconds = 0.0
+        # The seconds of the last measured call without those of its fits, which are not part of the limit of a fit.
+        self._overhead_seconds = 0.0
         # The index of the effort and the seconds of the first fit to the rows, which restarted processes repeat.
         self._first_fit: tuple[int, float] | None = None
         # The seconds of the fits with each pair of an index of an effort and a number of threads.
@@ -102,7 +109,10 @@ class Candidate:
 
     def _fit_rows(self, effort_index, *arguments):
         """Return the result of fits to the rows."""
+        begin = self.stopwatch.read()
         seconds, measures = self._call_solver(self.rows, effort_index, *arguments)
+        if measures:
+            self._overhead_seconds = max(0.0, self.stopwatch.read() - begin - sum(seconds))
         if self._first_fit is None:
             self._first_fit = effort_index, seconds[0]
         return seconds, measures
@@ -155,13 +165,23 @@ class Candidate:
         return max(budget, self.spent_seconds) + 2 * len(self.thread_counts) * last_seconds
 
     def find_compared_point(self) -> dict[str, Any] | None:
-        """Return the fastest point within COMPARED_SUBOPTIMALITY (without an objective, of the last effort) or None."""
+        """Return the first point within COMPARED_SUBOPTIMALITY (without an objective, of the last effort) or None.
+
+        The fastest one would depend on noise: the same estimator under two names would be compared at two efforts.
+        """
         if self.points and "suboptimality" not in self.points[-1]:
             is_last_effort = self.points[-1]["effort_index"] == len(self.baseline.efforts) - 1
             return self.points[-1] if is_last_effort else None
         limit = float(COMPARED_SUBOPTIMALITY)
-        accurate_points = (point for point in self.points if point["suboptimality"] <= limit)
-        return min(accurate_points, key=lambda point: point["seconds"], default=None)
+        return next((point for point in self.points if point["suboptimality"] <= limit), None)
+
+    def fail_below(self, minimum: float) -> None:
+        """Remove the points and record a failure if an objective is below the minimum of the problem."""
+        lowest = min((point["objective"] for point in self.points), default=minimum)
+        difference = (minimum - lowest) / (abs(minimum) or 1.0)
+        if difference > MAX_DIFFERENCE_BELOW_MINIMUM:
+            self.failed = f"its objective is below the minimum by {difference:.1e}, so it minimizes another objective"
+            self.points.clear()
 
     def fit(
         self,
@@ -180,7 +200,8 @@ class Candidate:
         if not self.process.has_answered:
             self._reload(limit)
         try:
-            return self._fit_rows(effort_index, n_threads, n_repeats, limit, limit, should_measure)
+            call_limit = limit + self._overhead_seconds
+            return self._fit_rows(effort_index, n_threads, n_repeats, limit, call_limit, should_measure)
         finally:
             self.spent_seconds += self.stopwatch.read() - begin
 
@@ -203,6 +224,7 @@ class Candidate:
             return None
         except CURVE_ENDING_ERRORS as error:
             self._store_failure(error)
+            self.is_repetition_failed = True
             return None
         return median(seconds)
 
@@ -233,32 +255,31 @@ class Candidate:
         The first fit of the reference may use all of the time until `deadline`.
         """
         effort, trials, limits = self.baseline.efforts[effort_index], [], []
-        try:
-            for i, n_threads in enumerate(self.thread_counts):
-                limit = self._find_remaining_seconds(budget, deadline) / (len(self.thread_counts) - i)
-                if self._is_reference and not self.points:
-                    limit = max(limit, deadline - self.stopwatch.read())
-                limits.append(limit)
-                try:
-                    seconds, measures = self.fit(effort_index, n_threads, n_repeats, limit, deadline)
-                except TimeoutError:
-                    continue
-                self._measured_seconds[effort_index, n_threads] = median(seconds)
-                trials.append(
-                    {
-                        "effort": effort if isinstance(effort, int | float) else str(effort),
-                        "effort_index": effort_index,
-                        "threads": n_threads,
-                        "seconds": median(seconds),
-                        "fits": len(seconds),
-                        **measures,
-                    }
-                )
-        except CURVE_ENDING_ERRORS as error:
-            self._store_failure(error)
-            return
+        for i, n_threads in enumerate(self.thread_counts):
+            limit = self._find_remaining_seconds(budget, deadline) / (len(self.thread_counts) - i)
+            if self._is_reference and not self.points:
+                limit = max(limit, deadline - self.stopwatch.read())
+            limits.append(limit)
+            try:
+                seconds, measures = self.fit(effort_index, n_threads, n_repeats, limit, deadline)
+            except TimeoutError:
+                continue
+            except CURVE_ENDING_ERRORS as error:
+                self._store_failure(error)
+                break
+            self._measured_seconds[effort_index, n_threads] = median(seconds)
+            trials.append(
+                {
+                    "effort": effort if isinstance(effort, int | float) else str(effort),
+                    "effort_index": effort_index,
+                    "threads": n_threads,
+                    "seconds": median(seconds),
+                    "fits": len(seconds),
+                    **measures,
+                }
+            )
         if not trials:
-            self.stopped = limits[0]
+            self.stopped = limits[0] if self.failed is None else None
             return
         best = min(trials, key=lambda point: point["seconds"])
         self.points.append(best)
@@ -329,12 +350,18 @@ def solve(
 
 
 def _hash_rows(problem):
-    """Return a hash of the targets and of evenly spaced rows, with about MAX_HASHED_ENTRIES entries.
+    """Return a hash of evenly spaced targets and rows, with about MAX_HASHED_ENTRIES entries or MAX_HASHED_OBJECTS.
 
     In a sparse matrix the entries are evenly spaced instead. SciPy's containers store results of checks as attributes,
     so only their entries are hashed.
     """
     X, y = problem.train.X, problem.train.y
-    step = -(-(X.nnz if issparse(X) else prod(X.shape)) // MAX_HASHED_ENTRIES) or 1
-    entries = (X.data[::step], X.indices[::step], X.indptr) if issparse(X) else np.asarray(X[::step])
-    return joblib.hash((entries, np.asarray(y)))
+    step = ceil(X.nnz / MAX_HASHED_ENTRIES) or 1 if issparse(X) else 1
+    entries = (X.data[::step], X.indices[::step], X.indptr) if issparse(X) else _select_evenly(X)
+    return joblib.hash((entries, _select_evenly(np.asarray(y))))
+
+
+def _select_evenly(values):
+    """Return evenly spaced rows of an array or a DataFrame as an array."""
+    rows = np.asarray(values[:: ceil(prod(values.shape) / MAX_HASHED_ENTRIES) or 1])
+    return rows[:: ceil(rows.size / MAX_HASHED_OBJECTS) or 1] if rows.dtype == object else rows

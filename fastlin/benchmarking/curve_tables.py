@@ -35,7 +35,7 @@ def _summarize_curve(name, comparison):
         seconds[STRICT_SUBOPTIMALITY] = max(seconds[STRICT_SUBOPTIMALITY], seconds[COMPARED_SUBOPTIMALITY])
     reference_seconds = comparison["compared_seconds"].get(comparison["reference"], NOT_REACHED)
     ratio, verdict = NOT_REACHED, NOT_REACHED
-    if name in comparison["repetitions"] and name not in comparison["failed"]:
+    if name in comparison["repetitions"]:
         repetitions = comparison["repetitions"][name]
         low, high = repetitions["interval"]
         ratio = f"{repetitions['ratio']:.3g} ({low:.3g} to {high:.3g})"
@@ -54,7 +54,8 @@ def _round(value):
 def explain_missing_ratios(comparison: Mapping[str, Any]) -> dict[str, str]:
     """Return, for each baseline that was excluded, failed or ran out of time, what happened to it."""
     reasons = {name: f"excluded: {reason}" for name, reason in comparison["left_out"].items()}
-    reasons |= {name: f"failed: {reason}" for name, reason in comparison["failed"].items()}
+    for name, reason in comparison["failed"].items():
+        reasons[name] = f"{'a later fit failed' if comparison['points'][name] else 'failed'}: {reason}"
     reference, compared_seconds = comparison["reference"], comparison["compared_seconds"]
     for name, points in comparison["points"].items():
         if name in reasons or name in compared_seconds:

@@ -56,7 +56,7 @@ def repeat_fits(
     )
     results: dict[Candidate, list[float]] = {}
     for (candidate, n_threads), own_seconds in seconds.items():
-        if candidate.failed is not None:
+        if candidate.is_repetition_failed:
             continue
         if candidate not in results or median(own_seconds) < median(results[candidate]):
             results[candidate], candidate.thread_counts = own_seconds, [n_threads]

@@ -156,10 +156,15 @@ def _measure_problem(
             if candidate.should_measure_next_effort(effort_index, known_optimum, budget, curves_deadline):
                 notify(f"{problem.name}, {name}")
                 candidate.measure_next_effort(effort_index, n_repeats, budget, curves_deadline)
+    if known_optimum is not None:
+        for candidate in candidates.values():
+            candidate.fail_below(known_optimum)
     points = {name: candidate.points for name, candidate in candidates.items()}
     objectives = [point["objective"] for curve in points.values() for point in curve if "objective" in point]
     optimum = known_optimum
     if objectives:
+        if optimum is None and unknown_optimum is None:
+            unknown_optimum = "no function computes it"
         optimum = min(objectives if optimum is None else [*objectives, optimum])
         for curve in points.values():
             for point in curve:
@@ -177,14 +182,12 @@ def _measure_problem(
         summaries = repetitions.repeat_compared_fits(
             candidates[reference], compared, repetitions_deadline, partial(_restart, pool, notify, problem.name)
         )
-    compared_seconds = {candidate.name: point["seconds"] for candidate, point in compared.items()}
+    compared_seconds = {
+        candidate.name: point["seconds"] for candidate, point in compared.items() if not candidate.is_repetition_failed
+    }
     failed = {name: candidate.failed for name, candidate in candidates.items() if candidate.failed is not None}
     needed_seconds = [_estimate_needed_seconds(candidates.values(), seconds, budget)]
-    if (
-        planned_seconds
-        and reference not in failed
-        and compared_seconds.keys() - {reference} - summaries.keys() - failed.keys()
-    ):
+    if planned_seconds and reference in compared_seconds and compared_seconds.keys() - {reference} - summaries.keys():
         needed_seconds.append(ceil((curve_seconds + planned_seconds) / REPETITIONS_DEADLINE_FRACTION))
     return {
         **problem.describe(),

@@ -66,7 +66,7 @@ def plot_curve(
 def plot_profile(problems: Sequence[Mapping[str, Any]], axes: Axes | None = None) -> None:
     """Plot, for each baseline, the fraction of problems that it finishes within a factor of the fastest time.
 
-    The time of a baseline is that of its fastest fit with a relative suboptimality of at most 1e-4 or, without an
+    The time of a baseline is that of its first fit with a relative suboptimality of at most 1e-4 or, without an
     objective, that of the fit with its last effort (performance profile: Dolan and Moré 2002).
     """
     axes = axes or get_current_axes()

@@ -66,7 +66,9 @@ def test_two_estimators_are_compared_at_equal_accuracy(tmp_path):
     assert list(frame.columns[:4]) == ["problem", "baseline", "effort", "threads"]
     assert set(frame["baseline"]) == {"fastlin", "scikit-learn"}
     summary = str(result)
-    assert summary.startswith("generated, 300 × 6:\n- fastlin: the reference; last fit ")
+    assert summary.startswith("generated, 300 × 6:\n- fastlin: the reference, ")
+    # The seconds of the compared fits follow the ratio.
+    assert summary.count(" s to a suboptimality of 1e-4; last fit ") == 2
     assert "- scikit-learn: takes " in summary
 
 
@@ -167,12 +169,37 @@ def test_failures_are_reported_by_name(monkeypatch):
     assert len(problem["points"]["Estimator"]) == 1
 
 
-def test_a_reference_that_fails_does_not_end_the_comparison():
+class RaisingIfStrict(LogisticRegression):
+    def fit(self, X, y):
+        if self.tol < 1e-6 and len(y) > suboptimality_curves.N_SAMPLE_ROWS:
+            raise RuntimeError("too strict")
+        return super().fit(X, y)
+
+
+def test_a_baseline_that_fails_does_not_end_the_comparison():
     baselines = [Baseline("raising", lambda effort: Raising()), Baseline("estimator", lambda effort: Estimator())]
     (problem,) = compare(PROBLEM, baselines, seconds=60).problems
     assert problem["left_out"] == {"raising": "RuntimeError: on purpose"}
     assert problem["points"]["estimator"]
     assert problem["repetitions"] == {}
+    # Without an intercept, the minimum is higher. A baseline with an intercept does not change the suboptimalities of
+    # the others, and fits before a failure remain valid.
+    shifted = BenchmarkProblem(X + 1.0, Y, LogisticObjective(fit_intercept=False))
+    baselines = [
+        Baseline("strict", lambda tol: RaisingIfStrict(tol=tol, fit_intercept=False), [1e-4, 1e-9]),
+        make_baseline("fastlin", fastlin.LogisticRegression, fit_intercept=False),
+        make_baseline("with intercept"),
+    ]
+    result = compare(shifted, baselines, seconds=60)
+    (problem,) = result.problems
+    reason = "its objective is below the minimum by "
+    assert problem["failed"].keys() == {"strict", "with intercept"}
+    assert problem["failed"]["with intercept"].startswith(reason)
+    assert [point["effort"] for point in problem["points"]["strict"]] == [1e-4]
+    assert problem["points"]["with intercept"] == []
+    assert problem["repetitions"].keys() == {"fastlin"}
+    assert f"- with intercept: failed, because {reason}" in result.summary()
+    assert "; a later fit failed, because RuntimeError: too strict." in result.summary()
 
 
 def test_without_an_objective_times_and_scores_are_compared():
@@ -220,8 +247,19 @@ def test_changes_of_many_rows_are_found(monkeypatch):
         entries = rows.data if issparse(rows) else rows
         entries[: len(entries) // 10 + 100] *= 2.0
         changed = candidate._hash_rows(problem)
-        problem.y[-1] = 1 - problem.y[-1]
+        problem.y[0] = 1 - problem.y[0]
         assert len({before, changed, candidate._hash_rows(problem)}) == 3
+    # Python objects are hashed slowly, so fewer are checked.
+    monkeypatch.setattr(candidate, "MAX_HASHED_OBJECTS", 10)
+    table = pd.DataFrame({"a": np.where(Y == 1, "yes", "no").astype(object), "b": X[:, 0]})
+    labels = ["yes" if label else "no" for label in Y]
+    hashes = [candidate._hash_rows(BenchmarkProblem(table, labels))]
+    for column, value in ((0, "changed"), (1, np.nan)):
+        hashes.append(candidate._hash_rows(BenchmarkProblem(table, labels)))
+        table.iloc[0, column] = value
+    labels[0] = "changed"
+    hashes.extend([candidate._hash_rows(BenchmarkProblem(table, labels)) for _ in range(2)])
+    assert hashes[0] == hashes[1] and hashes[3] == hashes[4] and len(set(hashes)) == 3
 
 
 class ClippingRows(Estimator):

@@ -47,12 +47,13 @@ def test_a_baseline_is_measured_on_each_number_of_threads(monkeypatch, name, sec
 class ProcessWithSlowSample(SimulatedProcess):
     """A process whose fits advance a clock. A fit to the sample, which loads code, takes 1,000 seconds."""
 
-    clock = 0.0
+    clock, measuring_seconds, limit = 0.0, 0.0, None
 
-    def call(self, function, baseline, rows, *arguments, **limits):
+    def call(self, function, baseline, rows, *arguments, seconds):
         """Return the seconds of a fit and its measures."""
-        result = super().call(function, baseline, rows, *arguments, **limits)
-        self.clock += 1000.0 if rows == "sample" else result[0][0]
+        result = super().call(function, baseline, rows, *arguments, seconds=seconds)
+        self.clock += 1000.0 if rows == "sample" else result[0][0] + self.measuring_seconds
+        self.limit = seconds
         return result
 
 
@@ -77,6 +78,11 @@ def test_a_restarted_process_repeats_its_first_fit_while_the_time_stands_still(m
         process.clock += 10.0
         raise ValueError("error")
     assert candidate.stopwatch.read() == 4.0
+    # The limit of a fit does not include the time of its measures, which is that of the previous fit.
+    process.measuring_seconds = 4.0
+    for expected in (5.0, 9.0):
+        candidate.fit(2, 1, 1, 5.0, 60.0)
+        assert process.limit == expected
 
 
 def test_after_the_deadline_only_the_reference_is_fitted():

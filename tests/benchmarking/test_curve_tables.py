@@ -10,13 +10,14 @@ def test_each_missing_ratio_has_a_reason():
     comparison = {
         "reference": "reference",
         "left_out": {"excluded": "no softmax"},
-        "failed": {"failing": "MemoryError"},
+        "failed": {"failing": "MemoryError", "failing later": "LinAlgError"},
         "stopped": {"slow": 5.0, "soon": 0.4},
         "cut_off": {"cut off": "2 of 8"},
         "compared_seconds": {"reference": 0.5},
         "points": {
             "reference": [{"seconds": 0.5, "suboptimality": 0.0}],
-            "failing": [point],
+            "failing": [],
+            "failing later": [point],
             "slow": [],
             "soon": [],
             "cut off": [point],
@@ -27,6 +28,7 @@ def test_each_missing_ratio_has_a_reason():
     assert explain_missing_ratios(comparison) == {
         "excluded": "excluded: no softmax",
         "failing": "failed: MemoryError",
+        "failing later": "a later fit failed: LinAlgError",
         "slow": "stopped after 5 s, ≥ 10 × reference's time",
         # A bound below one would say nothing.
         "soon": "stopped after 0.4 s",

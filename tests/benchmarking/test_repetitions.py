@@ -83,6 +83,8 @@ def test_repetitions_of_compared_fits_are_interleaved():
         "skglm": make_candidate("skglm", SimulatedProcess({1: 0.1}), suboptimality=1e-3),
         "torch": make_candidate("torch", SimulatedProcess({1: None}), seconds=3.0),
     }
+    # A stricter effort that seemed to be faster is not compared.
+    others["cyanure"].points.append({**others["cyanure"].points[0], "effort_index": 1, "seconds": 0.5})
     # The ratio is the same in each repetition; a library that takes too long has none.
     ratio = pytest.approx(3.0 * 1.01)
     summary = {"ratio": ratio, "interval": [ratio, ratio], "n_repetitions": N_REPETITIONS}
@@ -90,6 +92,7 @@ def test_repetitions_of_compared_fits_are_interleaved():
     assert not others["glum"].process.calls
     # The points contain the medians of the repetitions.
     assert others["cyanure"].points[0]["seconds"] == pytest.approx(ratio.expected * ours.points[0]["seconds"])
+    assert others["cyanure"].points[1]["seconds"] == 0.5
     # fastlin alone is not repeated.
     n_before = len(ours.process.calls)
     assert repeat(ours, *others.values(), seconds=6.0) == {}
