@@ -12,6 +12,7 @@ from benchmarks.published import digest_records, format_machine_title
 from benchmarks.tables import format_ratio, format_value, is_tie
 from fastlin.course.figures import draw as plot_study
 from fastlin.course.studies.settings import Results
+from fastlin.figures.benchmarks import compute_fraction, compute_profile
 from fastlin.figures.style import STYLE, label_log_axis, make_figure, make_subplots
 
 # Color-blind safe colors of Okabe and Ito.
@@ -217,36 +218,27 @@ def _list_libraries(problem):
     }
 
 
-def compute_profile(problems):
-    """Return a dict from solvers to sorted time ratios to the fastest solver. The ratio of a failure is infinite.
+def list_seconds(problems):
+    """Return, for each problem, a dict from the solvers to their seconds, which are infinite for a failure.
 
-    Solvers with the most problems are first.
+    The names of the solvers are without their settings.
     """
-    ratios = {}
-    for library_results in problems:
-        seconds = {
-            name: result["seconds"] if result["suboptimality"] <= MAX_SUBOPTIMALITY else np.inf
+    return [
+        {
+            name.partition(", ")[0]: result["seconds"] if result["suboptimality"] <= MAX_SUBOPTIMALITY else np.inf
             for name, result in library_results.items()
         }
-        fastest_seconds = min(seconds.values())
-        for name, solver_seconds in seconds.items():
-            # The names of baselines are used without their settings.
-            ratios.setdefault(name.partition(", ")[0], []).append(solver_seconds / fastest_seconds)
-    return {
-        name: np.sort(values) for name, values in sorted(ratios.items(), key=lambda named_ratios: -len(named_ratios[1]))
-    }
-
-
-def compute_fraction(ratios, factor):
-    """Return the fraction of sorted ratios that are at most `factor`."""
-    return np.searchsorted(ratios, factor, side="right") / len(ratios)
+        for library_results in problems
+    ]
 
 
 def plot_profile(path, machine, record):
     """Draw the performance profile of each solver."""
     from matplotlib.ticker import PercentFormatter
 
-    curves = {name: ratios for name, ratios in compute_profile(record).items() if len(ratios) >= MIN_PROBLEMS}
+    profile = compute_profile(list_seconds(record))
+    names = sorted(profile, key=lambda name: -len(profile[name]))
+    curves = {name: profile[name] for name in names if len(profile[name]) >= MIN_PROBLEMS}
     figure, axes = make_subplots(1, 1, FIGURE_WIDTH, 7.4)
     # fastlin is first, because it has times for all problems, and it has its own color.
     styles = [(COLORS[0], "-"), *((color, line_style) for line_style in ("-", "--", ":") for color in COLORS[1:])]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastlin.figures.style import COLORS, get_current_axes, label_log_axis
+from fastlin.typing import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,14 +72,13 @@ def plot_profile(problems: Sequence[Mapping[str, Any]], axes: Axes | None = None
     """
     axes = axes or get_current_axes()
     names = list(dict.fromkeys(name for problem in problems for name in problem["points"]))
-    seconds = np.array([[problem["compared_seconds"].get(name, np.inf) for name in names] for problem in problems])
-    fastest = seconds.min(axis=1, keepdims=True, initial=np.inf)
-    ratios = np.divide(seconds, fastest, out=np.full(seconds.shape, np.inf), where=np.isfinite(seconds))
-    largest = max(2.0, 1.2 * ratios[np.isfinite(ratios)].max(initial=1.0))
-    for i, name in enumerate(names):
-        reached = np.sort(ratios[:, i][np.isfinite(ratios[:, i])])
-        x, fractions = [1.0, *reached, largest], np.arange(len(reached) + 1) / len(problems)
-        axes.step(x, [*fractions, fractions[-1]], where="post", label=name, color=COLORS[i % len(COLORS)])
+    seconds = [{name: problem["compared_seconds"].get(name, np.inf) for name in names} for problem in problems]
+    profile = compute_profile(seconds)
+    largest = max([2.0, *(1.2 * ratio for ratios in profile.values() for ratio in ratios if np.isfinite(ratio))])
+    for i, (name, ratios) in enumerate(profile.items()):
+        factors = np.array([1.0, *ratios[np.isfinite(ratios)], largest])
+        style: dict[str, Any] = {"color": COLORS[i % len(COLORS)], "label": name}
+        axes.step(factors, compute_fraction(ratios, factors), where="post", **style)
     axes.set(
         xscale="log",
         ylim=(0, 1.05),
@@ -88,3 +88,21 @@ def plot_profile(problems: Sequence[Mapping[str, Any]], axes: Axes | None = None
     )
     label_log_axis(axes.xaxis)
     axes.legend()
+
+
+def compute_profile(problems: Sequence[Mapping[str, float]]) -> dict[str, FloatArray]:
+    """Return the sorted ratios of each baseline's times to the fastest times (Dolan and Moré 2002, section 2).
+
+    Each problem contains the seconds of its baselines by name. The time and the ratio of a failure are infinite.
+    """
+    ratios: dict[str, list[float]] = {}
+    for problem in problems:
+        fastest_seconds = min(problem.values(), default=np.inf)
+        for name, seconds in problem.items():
+            ratios.setdefault(name, []).append(seconds / fastest_seconds if np.isfinite(seconds) else np.inf)
+    return {name: np.sort(values) for name, values in ratios.items()}
+
+
+def compute_fraction(ratios: FloatArray, factors: FloatArray) -> FloatArray:
+    """Return, for each factor, the fraction of sorted ratios that are at most this factor."""
+    return np.searchsorted(ratios, factors, side="right") / len(ratios)

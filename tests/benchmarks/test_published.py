@@ -14,15 +14,15 @@ from benchmarks.pages import BLOCK_FUNCTIONS, BLOCK_PATTERN, DOCUMENTS, STUDY_BL
 from benchmarks.plots import (
     FASTEST_BASELINE,
     MAX_SUBOPTIMALITY,
-    compute_fraction,
-    compute_profile,
     list_library_results,
     list_plots,
+    list_seconds,
     read_records_digest,
     save_plots,
 )
 from benchmarks.published import RECORDS_FOLDER, add_records, describe_machine, digest_records, read_machines
 from benchmarks.tables import Table, format_markdown, format_ratio, format_seconds, print_tables, tabulate
+from fastlin.figures.benchmarks import compute_fraction, compute_profile
 
 # A measurement: a number with a unit of time, or a ratio.
 MEASUREMENT_PATTERN = re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|seconds|minutes|times)\b")
@@ -363,7 +363,7 @@ def tried(**seconds):
 def test_a_performance_profile_counts_problems_within_a_factor_of_the_fastest():
     failed = tried(a=2.0, b=1.0)
     failed["b"]["suboptimality"] = 2 * MAX_SUBOPTIMALITY
-    profiles = compute_profile([tried(a=1.0, b=3.0, c=2.0), tried(a=4.0, b=2.0), failed])
+    profiles = compute_profile(list_seconds([tried(a=1.0, b=3.0, c=2.0), tried(a=4.0, b=2.0), failed]))
     assert list(profiles) == ["a", "b", "c"]
     expected = {"a": [1, 1, 2], "b": [1, 3, np.inf], "c": [2]}
     for name, ratios in expected.items():
@@ -371,8 +371,10 @@ def test_a_performance_profile_counts_problems_within_a_factor_of_the_fastest():
     assert [compute_fraction(profiles["a"], factor) for factor in (1, 1.9, 2)] == pytest.approx([2 / 3, 2 / 3, 1])
     # A solver that failed is not within any factor.
     assert compute_fraction(profiles["b"], 1e9) == pytest.approx(2 / 3)
-    # A solver with other settings is the same solver.
-    assert len(compute_profile([tried(**{"a, tol 1e-4": 1.0}), tried(a=1.0)])["a"]) == 2
+    # A solver with other settings is the same solver, and nobody solves a problem on which all solvers fail.
+    all_failed = {"a": {"seconds": 1.0, "suboptimality": np.inf}}
+    seconds = list_seconds([tried(**{"a, tol 1e-4": 1.0}), tried(a=1.0), all_failed])
+    np.testing.assert_array_equal(compute_profile(seconds)["a"], [1.0, 1.0, np.inf])
 
 
 def test_a_performance_profile_accepts_older_records():
