@@ -10,7 +10,7 @@ from benchmarks import class_passes, false_alarms, foreign_suites, probes
 from benchmarks.comparisons import FASTLIN
 from benchmarks.foreign_suites import SUITE_SCORES
 from benchmarks.inference import RECORD_KIND as INFERENCE
-from fastlin.benchmarking.curve_tables import REPORTED_SUBOPTIMALITIES
+from fastlin.benchmarking.curve_tables import NOT_REACHED, REPORTED_SUBOPTIMALITIES
 from fastlin.benchmarking.timing import classify_interval
 
 # Matches the number of classes in a record's description of its data.
@@ -251,9 +251,10 @@ def _format_suite_ratio(baseline, ratio, problem):
     reason = problem["reasons"].get(baseline)
     if baseline == problem["reference"]:
         return f"reference; {reason}" if reason else "reference"
-    if reason:
-        return reason
-    return f"{ratio:.3g}" if isinstance(ratio, float) else ratio
+    if ratio == NOT_REACHED:
+        return reason or ratio
+    text = f"{ratio:.3g}" if isinstance(ratio, float) else ratio
+    return f"{text}; {reason}" if reason else text
 
 
 def make_hardware_limit_rows(record):

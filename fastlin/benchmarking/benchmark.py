@@ -50,9 +50,9 @@ class BenchmarkProblem:
         The training targets.
     objective : callable or None, default=None
         A function of a fitted model, X and y that returns the objective that all baselines minimize, for example
-        `LogisticObjective`. If it has a method ``find_minimum(X, y)``, suboptimalities are relative to its result.
-        Otherwise, they are relative to the lowest objective of any fit. None means that the baselines have no common
-        objective; then only times and held-out scores are compared.
+        `LogisticObjective`. If it has a method ``find_minimum(X, y)``, suboptimalities are relative to its result,
+        whose relative error must be at most 1e-6. Otherwise, they are relative to the lowest objective of any fit. None
+        means that the baselines have no common objective; then only times and held-out scores are compared.
     X_test, y_test : array or None, default=None
         Held-out rows and targets for the scores.
     scores : dict of str to callable, default={}
@@ -168,8 +168,8 @@ class BenchmarkResult:
         (``reference``), the lowest objective (``optimum``) and why the minimum is unknown (``unknown_optimum``), the
         points of each baseline's curve (``points``), the ratios of the times of interleaved repetitions to the times of
         the reference (``repetitions``), in total and by process (``by_process``), and the reasons why baselines were
-        excluded (``left_out``), were stopped (``stopped``) or failed (``failed``). All values are plain numbers and
-        strings.
+        excluded (``left_out``), were stopped (``stopped``) or failed (``failed``). If only a later fit failed, there
+        are also points. All values are plain numbers and strings.
 
     Examples
     --------
@@ -234,7 +234,11 @@ class BenchmarkResult:
 
     def summary(self) -> str:
         """Return sentences that state which baselines are faster than the reference, with confidence intervals."""
-        return "\n".join(line for problem in self.problems for line in _describe_problem(problem, len(self.problems)))
+        lines = [line for problem in self.problems for line in _describe_problem(problem)]
+        needed_seconds = max((problem["needed_seconds"] or 0 for problem in self.problems), default=0)
+        if needed_seconds:
+            lines.append(f"More fits need at least seconds={len(self.problems) * needed_seconds}.")
+        return "\n".join(lines)
 
 
 def replace_non_finite_numbers(value: Any) -> Any:
@@ -246,8 +250,8 @@ def replace_non_finite_numbers(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
-def _describe_problem(problem, n_problems):
-    """Yield the lines of the summary of one of `n_problems` problems."""
+def _describe_problem(problem):
+    """Yield the lines of a problem's summary."""
     reference, points, compared = problem["reference"], problem["points"], problem["compared_seconds"]
     yield f"{problem['name']}, {problem['samples']:,} × {problem['features']:,}:"
     accuracy = "" if problem["optimum"] is None else f" to a suboptimality of {COMPARED_SUBOPTIMALITY}"
@@ -273,8 +277,6 @@ def _describe_problem(problem, n_problems):
             yield f"- {name}: not compared, because {_explain_omission(name, problem)}; {end}"
     if problem["unknown_optimum"] is not None:
         yield f"The minimum is unknown ({problem['unknown_optimum']}); the lowest objective of any fit replaces it."
-    if problem["needed_seconds"] is not None:
-        yield f"More fits need at least {n_problems * problem['needed_seconds']} s in total."
 
 
 def _explain_omission(name, problem):

@@ -30,8 +30,9 @@ MAX_LOADING_SECONDS = 120.0
 # The approximate numbers of entries of the rows that are checked for changes after each fit. Python objects, such as
 # strings, take longer than numbers.
 MAX_HASHED_ENTRIES, MAX_HASHED_OBJECTS = 5_000_000, 50_000
-# An objective that is relatively lower than the minimum by more than this belongs to another problem.
-MAX_DIFFERENCE_BELOW_MINIMUM = 1e-6
+# An objective that is relatively lower than the minimum by more than this belongs to another problem. Minima near zero
+# have larger relative errors.
+MAX_DIFFERENCE_BELOW_MINIMUM, ROUNDING_ERROR = 1e-6, 1e-12
 
 
 class CannotSolveError(RuntimeError):
@@ -178,9 +179,11 @@ class Candidate:
     def fail_below(self, minimum: float) -> None:
         """Remove the points and record a failure if an objective is below the minimum of the problem."""
         lowest = min((point["objective"] for point in self.points), default=minimum)
-        difference = (minimum - lowest) / (abs(minimum) or 1.0)
-        if difference > MAX_DIFFERENCE_BELOW_MINIMUM:
-            self.failed = f"its objective is below the minimum by {difference:.1e}, so it minimizes another objective"
+        if minimum - lowest > MAX_DIFFERENCE_BELOW_MINIMUM * abs(minimum) + ROUNDING_ERROR:
+            self.failed = (
+                f"its objective {lowest:.6g} is below the minimum {minimum:.6g}, so it minimizes another objective, or "
+                "find_minimum is inaccurate"
+            )
             self.points.clear()
 
     def fit(
@@ -200,7 +203,7 @@ class Candidate:
         if not self.process.has_answered:
             self._reload(limit)
         try:
-            call_limit = limit + self._overhead_seconds
+            call_limit = limit + self._overhead_seconds if should_measure else limit
             return self._fit_rows(effort_index, n_threads, n_repeats, limit, call_limit, should_measure)
         finally:
             self.spent_seconds += self.stopwatch.read() - begin

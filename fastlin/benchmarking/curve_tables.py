@@ -30,18 +30,19 @@ def _summarize_curve(name, comparison):
     points = comparison["points"][name]
     seconds = {target: _find_seconds_to_reach(points, target) for target in REPORTED_SUBOPTIMALITIES}
     # The times of the compared fits are medians over all repetitions. A stricter target does not take less time.
-    seconds[COMPARED_SUBOPTIMALITY] = comparison["compared_seconds"].get(name, NOT_REACHED)
+    compared_seconds = comparison["compared_seconds"]
+    if name in compared_seconds:
+        seconds[COMPARED_SUBOPTIMALITY] = compared_seconds[name]
     if NOT_REACHED not in (seconds[STRICT_SUBOPTIMALITY], seconds[COMPARED_SUBOPTIMALITY]):
         seconds[STRICT_SUBOPTIMALITY] = max(seconds[STRICT_SUBOPTIMALITY], seconds[COMPARED_SUBOPTIMALITY])
-    reference_seconds = comparison["compared_seconds"].get(comparison["reference"], NOT_REACHED)
     ratio, verdict = NOT_REACHED, NOT_REACHED
     if name in comparison["repetitions"]:
         repetitions = comparison["repetitions"][name]
         low, high = repetitions["interval"]
         ratio = f"{repetitions['ratio']:.3g} ({low:.3g} to {high:.3g})"
         verdict = REFERENCE_VERDICTS[timing.classify_interval((low, high))]
-    elif NOT_REACHED not in (reference_seconds, seconds[COMPARED_SUBOPTIMALITY]):
-        ratio = seconds[COMPARED_SUBOPTIMALITY] / reference_seconds
+    elif name in compared_seconds and comparison["reference"] in compared_seconds:
+        ratio = compared_seconds[name] / compared_seconds[comparison["reference"]]
     row = {**seconds, "time ratio": ratio, f"{comparison['reference']} is": verdict}
     return {column: _round(value) if isinstance(value, float) else value for column, value in row.items()}
 
@@ -52,7 +53,10 @@ def _round(value):
 
 
 def explain_missing_ratios(comparison: Mapping[str, Any]) -> dict[str, str]:
-    """Return, for each baseline that was excluded, failed or ran out of time, what happened to it."""
+    """Return, for each baseline that was excluded, failed or ran out of time, what happened to it.
+
+    If only a later fit of a baseline failed, it may have a ratio.
+    """
     reasons = {name: f"excluded: {reason}" for name, reason in comparison["left_out"].items()}
     for name, reason in comparison["failed"].items():
         reasons[name] = f"{'a later fit failed' if comparison['points'][name] else 'failed'}: {reason}"

@@ -164,7 +164,7 @@ def _measure_problem(
     optimum = known_optimum
     if objectives:
         if optimum is None and unknown_optimum is None:
-            unknown_optimum = "no function computes it"
+            unknown_optimum = "the objective has no find_minimum"
         optimum = min(objectives if optimum is None else [*objectives, optimum])
         for curve in points.values():
             for point in curve:
