@@ -22,6 +22,7 @@ from fastlin.benchmarking.objectives import LeastSquaresObjective
 from fastlin.benchmarking.suboptimality_curves import (
     DEFAULT_COMPARISON_SECONDS,
     N_SAMPLE_ROWS,
+    find_needed_seconds,
     measure_curves,
     sample_classes,
 )
@@ -235,9 +236,9 @@ class BenchmarkResult:
     def summary(self) -> str:
         """Return sentences that state which baselines are faster than the reference, with confidence intervals."""
         lines = [line for problem in self.problems for line in _describe_problem(problem)]
-        needed_seconds = max((problem["needed_seconds"] or 0 for problem in self.problems), default=0)
-        if needed_seconds:
-            lines.append(f"More fits need at least seconds={len(self.problems) * needed_seconds}.")
+        needed_seconds = find_needed_seconds(self.problems)
+        if needed_seconds is not None:
+            lines.append(f"More fits need at least seconds={needed_seconds}.")
         return "\n".join(lines)
 
 

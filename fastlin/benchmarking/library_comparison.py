@@ -16,7 +16,12 @@ from fastlin.benchmarking.comparison_problem import ComparisonProblem
 from fastlin.benchmarking.curve_tables import explain_missing_ratios, summarize_curves, summarize_scores
 from fastlin.benchmarking.objectives import MINIMUM_TOL, read_coefficients
 from fastlin.benchmarking.other_libraries import LIBRARIES, find_missing_packages
-from fastlin.benchmarking.suboptimality_curves import DEFAULT_COMPARISON_SECONDS, measure_curves, sample_classes
+from fastlin.benchmarking.suboptimality_curves import (
+    DEFAULT_COMPARISON_SECONDS,
+    find_needed_seconds,
+    measure_curves,
+    sample_classes,
+)
 from fastlin.kernels.machine.threads import count_threads
 
 FASTLIN = "fastlin"
@@ -113,13 +118,11 @@ def compare_libraries(
         )
         if comparison["unknown_optimum"] is not None:
             tables[f"{comparison['name']}: minimum"] = f"unknown: {comparison['unknown_optimum']}"
-        if comparison["needed_seconds"] is not None:
-            needed_seconds = len(pairs) * comparison["needed_seconds"]
-            tables[f"{comparison['name']}: time for more fits"] = (
-                f"at least {needed_seconds} s instead of {seconds:g} s"
-            )
         for name, reason in explain_missing_ratios(comparison).items():
             tables[f"{comparison['name']}: {name}"] = reason
+    needed_seconds = find_needed_seconds(comparisons)
+    if needed_seconds is not None:
+        tables["time for more fits"] = f"at least {needed_seconds} s instead of {seconds:g} s"
     problem, packages = problems[0][0], dict.fromkeys(library.package for library in libraries.values())
     parameters = {
         "dtype": str(problem.X.dtype),

@@ -211,6 +211,15 @@ def _measure_problem(
     }
 
 
+def find_needed_seconds(comparisons: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return the seconds of all problems in which more fits are possible, or None if the time sufficed.
+
+    `comparisons` contains the results of `measure_curves`, which gives each problem the same time.
+    """
+    needed_seconds = [each["needed_seconds"] for each in comparisons if each["needed_seconds"] is not None]
+    return len(comparisons) * max(needed_seconds) if needed_seconds else None
+
+
 def _estimate_needed_seconds(candidates, seconds, budget):
     """Return a time in which each baseline that had too little time can make another fit, or None if there is none."""
     budgets = [next_budget for candidate in candidates if (next_budget := candidate.estimate_next_budget(budget))]

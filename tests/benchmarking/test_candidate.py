@@ -5,7 +5,7 @@ from simulated_processes import SimulatedProcess
 
 from fastlin.benchmarking import candidate as candidate_module
 from fastlin.benchmarking import timing
-from fastlin.benchmarking.candidate import Candidate
+from fastlin.benchmarking.candidate import Candidate, CannotSolveError
 from fastlin.benchmarking.other_libraries import LIBRARIES
 
 
@@ -57,6 +57,12 @@ class ProcessWithSlowSample(SimulatedProcess):
         return result
 
 
+def fail_on_two_threads(effort_index, n_threads, *arguments):
+    if n_threads == 2:
+        raise CannotSolveError("no memory")
+    return [1.0], {"objective": 1.0}
+
+
 def test_a_restarted_process_repeats_its_first_fit_while_the_time_stands_still(monkeypatch):
     process = ProcessWithSlowSample({1: 1.0, 2: 2.0})
     monkeypatch.setattr(candidate_module, "count_threads", lambda: 2)
@@ -78,6 +84,12 @@ def test_a_restarted_process_repeats_its_first_fit_while_the_time_stands_still(m
         process.clock += 10.0
         raise ValueError("error")
     assert candidate.stopwatch.read() == 4.0
+    # If the second number of threads fails, the fit on the first one remains.
+    with monkeypatch.context() as patch:
+        patch.setattr(candidate, "fit", fail_on_two_threads)
+        candidate.measure_next_effort(1, 1, 60.0, 60.0)
+    assert [point["threads"] for point in candidate.points] == [1] and candidate.failed == "no memory"
+    assert candidate.stopped is None
     # The limit of a fit does not include the time of its measures, which is that of the previous fit.
     process.measuring_seconds = 4.0
     for expected in (5.0, 9.0):

@@ -66,3 +66,7 @@ def test_the_verdict_on_speed_follows_from_the_interval(ratio, interval, verdict
     assert rows["torch"]["fastlin is"] == verdict
     assert rows["torch"]["time ratio"] == f"{ratio:g} ({interval[0]:g} to {interval[1]:g})"
     assert (rows["glum"]["fastlin is"], rows["glum"]["time ratio"]) == ("–", 0.5)
+    # The repetitions of a fit failed, so only its time in the curve remains.
+    del compared_seconds["glum"]
+    row = summarize_curves(problem | {"reference": "fastlin"})["glum"]
+    assert (row["1e-4"], row["1e-6"], row["time ratio"]) == (1.0, 1.0, "–")

@@ -173,6 +173,10 @@ def test_the_needed_time_allows_the_next_fit_of_the_slowest_baseline():
     # Loading another baseline took all of the time.
     assert find([make(0.0)], 60.0, 5.0) > 60
     assert find([make(0.0)], 60.0, 0.0) > 60
+    # The problems share the time equally.
+    needed_seconds = [{"needed_seconds": each} for each in (20, None, 100)]
+    assert suboptimality_curves.find_needed_seconds(needed_seconds) == 300
+    assert suboptimality_curves.find_needed_seconds(needed_seconds[1:2]) is None
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

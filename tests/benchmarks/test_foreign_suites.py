@@ -53,14 +53,16 @@ def test_a_suite_becomes_a_table_of_times_and_reasons():
         "rows": {
             "lbfgs": {"1e-2": 0.01, "1e-4": 0.02, "1e-6": "–", "time ratio": 1.0, "lbfgs is": "–"},
             "fastlin": {"1e-2": 0.001, "1e-4": 0.2, "1e-6": 0.3, "time ratio": "2 (1 to 3)", "lbfgs is": "even"},
+            "liblinear": {"1e-2": 0.1, "1e-4": 0.2, "1e-6": "–", "time ratio": 10.0, "lbfgs is": "–"},
             "saga": {"1e-2": "–", "1e-4": "–", "1e-6": "–", "time ratio": "–", "lbfgs is": "–"},
         },
-        "reasons": {"saga": "stopped after 3 s"},
+        "reasons": {"saga": "stopped after 3 s", "liblinear": "a later fit failed: MemoryError"},
     }
     record = {"kind": foreign_suites.RECORD_KIND, "title": "", "problems": {"text": measured}}
     (table,) = tabulate({"suite": record})
     assert table.rows == [
         ["text, 900 × 100", "lbfgs", "10 ms", "20 ms", "–", "reference", "accuracy 0.5000"],
         ["text, 900 × 100", "fastlin", "1 ms", "0.2 s", "0.3 s", "2 (1 to 3)", ""],
+        ["text, 900 × 100", "liblinear", "0.1 s", "0.2 s", "–", "10; a later fit failed: MemoryError", ""],
         ["text, 900 × 100", "saga", "–", "–", "–", "stopped after 3 s", ""],
     ]
