@@ -199,6 +199,12 @@ def test_a_baseline_that_fails_does_not_end_the_comparison():
     assert problem["repetitions"].keys() == {"fastlin"}
     assert f"- with intercept: failed, because {problem['failed']['with intercept']}." in result.summary()
     assert "; a later fit failed, because RuntimeError: too strict." in result.summary()
+    # The summary names the reason why there is no ratio, also if it lies with the reference.
+    without_ratio = {**problem, "compared_seconds": {}, "repetitions": {}}
+    summary = BenchmarkResult([without_ratio]).summary()
+    assert "- fastlin: not compared, because a fit of strict failed; last fit " in summary
+    summary = BenchmarkResult([{**without_ratio, "failed": {}, "stopped": {"strict": 2.0}}]).summary()
+    assert "because strict did not reach a suboptimality of 1e-4 (stopped after 2 s); last fit " in summary
 
 
 def test_without_an_objective_times_and_scores_are_compared():
