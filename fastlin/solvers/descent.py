@@ -192,7 +192,7 @@ class _PassIterations:
         if not np.any(objective.rows.get_weights(self._get_row_indices())):
             # All sampled rows have zero weight.
             self._sampled_positions = np.arange(n)
-        n_hessian_rows = ROWS_PER_COLUMN * K * size
+        n_hessian_rows = preconditioners.count_hessian_rows(objective)
         n_summed_rows = min(n, n_hessian_rows) if self._has_hessian else len(self._sampled_positions)
         work, pass_work = _count_hessian_and_pass_work(objective, n_summed_rows, self._has_hessian)
         passes = (work + SWITCH_THRESHOLD * ITERATION_WORK) / pass_work

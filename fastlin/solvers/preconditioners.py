@@ -2,7 +2,7 @@
 
 Let h_ik = s_i p_ik (1 - p_ik) / S. The Hessian of the loss with respect to the parameters of class k is
 sum_i h_ik x~_i x~_i'. Each builder takes a Point and returns a preconditioner: one block per class, one block for all
-classes, or the diagonal.
+classes, the diagonal, or the full Hessian of all pairs of classes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from fastlin.kernels.machine.cholesky import (
     solve_interleaved_block,
 )
 from fastlin.kernels.machine.threads import MAX_PARTIAL_SUM_BYTES, READ_NUMBER_WORK, count_work_blocks, run_blocks
+from fastlin.objective.budget import SMALL_HESSIAN_SIZE
 from fastlin.objective.point import Point
 from fastlin.solvers.tuning import (
     EXPENSIVE_REFRESH_ITERATIONS,
@@ -195,6 +196,7 @@ def schedule_builders(objective: Objective, is_sampled: bool = False) -> dict[in
     if builder is diagonal:
         return {0: diagonal}
     if is_sampled:
+        builder = build_sampled_hessian if _is_hessian_accurate(objective) else builder
         if is_factorization_affordable(objective):
             return dict.fromkeys((0, *SAMPLE_REFRESH_ITERATIONS), builder)
         return {0: diagonal, max(count_build_passes(objective, builder), SAMPLE_REFRESH_ITERATIONS[0]): builder}
@@ -206,6 +208,15 @@ def schedule_builders(objective: Objective, is_sampled: bool = False) -> dict[in
         return {0: first} | dict.fromkeys(refresh_iterations, builder)
     later_iterations = [n_iter for n_iter in refresh_iterations if n_iter >= 2 * n_passes] or [2 * n_passes]
     return {0: diagonal} | dict.fromkeys((n_passes, *later_iterations), builder)
+
+
+def _is_hessian_accurate(objective):
+    """Return whether the Hessian of a sample is small, and the sample contains enough rows of the rarest class.
+
+    Otherwise, blocks of the classes take less time (docs/benchmarks/design-choices.md: hessian of a sample).
+    """
+    (K, size), n_rows_of_class = objective.shape, count_hessian_rows(objective) * objective.rows.min_class_weight
+    return 1 < K and K * size <= SMALL_HESSIAN_SIZE and n_rows_of_class >= ROWS_PER_COLUMN * size
 
 
 def _is_cheap_to_build(objective, builder):
@@ -308,11 +319,16 @@ def are_class_blocks_affordable(objective: Objective, sample_size_multiple: int 
 
 def _count_class_rows(objective):
     """Return the number of rows that `build_class_blocks` samples per class if the cost permits."""
-    (K, size), min_sampled_rows = objective.shape, objective.n_rows // 32
+    (K, size), min_sampled_rows = objective.shape, _count_min_sampled_rows(objective)
     n_rows_per_class = max(ROWS_PER_COLUMN * size, min_sampled_rows)
     # With many classes, passes are cheap relative to blocks, so half the rows are enough.
     should_halve_rows = K > MANY_CLASSES and K * n_rows_per_class <= _count_affordable_rows(objective)
     return max(ROWS_PER_COLUMN // 2 * size, min_sampled_rows) if should_halve_rows else n_rows_per_class
+
+
+def _count_min_sampled_rows(objective):
+    """Return the number of rows whose products cost little relative to a pass, even with few rows per column."""
+    return objective.n_rows // 32
 
 
 def _count_affordable_rows(objective):
@@ -341,9 +357,15 @@ def ensure_probabilities(point: Point) -> Point:
 def evaluate_sample(point: Point) -> Point:
     """Return a Point at the same parameters for a sample of the rows. Its probabilities fit into the budget."""
     objective = point.objective
-    copied_bytes_per_row = 0 if objective.matrix.lies_in_memory else objective.matrix.row_bytes
-    sample = objective.sample(objective.budget.count_sampled_rows(objective.bytes_per_row, copied_bytes_per_row))
+    sample = _sample_within_budget(objective, objective.n_rows)
     return sample.at(point.parameters, objective.fast_precision, out=sample.make_probability_buffer())
+
+
+def _sample_within_budget(objective, n_rows):
+    """Return the objective of about `n_rows` rows, or of as many as the budget allows."""
+    copied_bytes_per_row = 0 if objective.matrix.lies_in_memory else objective.matrix.row_bytes
+    n_allowed_rows = objective.budget.count_sampled_rows(objective.bytes_per_row, copied_bytes_per_row)
+    return objective.sample(min(n_rows, n_allowed_rows))
 
 
 class WeightedSample(NamedTuple):
@@ -368,12 +390,21 @@ def _sample_rows(objective, curvature, n_sampled_rows, generator):
     return WeightedSample(row_indices[sampled_indices] if len(row_indices) else sampled_indices, weights, variance)
 
 
+def build_sampled_hessian(point: Point) -> Preconditioner:
+    """Return the factor of the Hessian of all pairs of classes, over a sample if there are many rows."""
+    return factorize_sampled_hessian(sample_hessian_rows(point.objective), point)
+
+
 def sample_hessian_rows(objective: Objective) -> Objective:
-    """Return the objective over which a Hessian of all pairs of classes is summed: a sample if there are many rows."""
-    K, m = objective.shape
-    n_sampled_rows = ROWS_PER_COLUMN * K * m
+    """Return the objective over which `build_sampled_hessian` is summed: a sample if there are many rows."""
+    n_sampled_rows = count_hessian_rows(objective)
     is_sampled = n_sampled_rows < objective.n_rows or not objective.stores_probabilities
-    return objective.sample(n_sampled_rows) if is_sampled else objective
+    return _sample_within_budget(objective, n_sampled_rows) if is_sampled else objective
+
+
+def count_hessian_rows(objective: Objective) -> int:
+    """Return the number of rows that the Hessian of a sample requires (design-choices.md: hessian of a sample)."""
+    return max(ROWS_PER_COLUMN * objective.n_parameters, _count_min_sampled_rows(objective))
 
 
 def factorize_sampled_hessian(sample: Objective, point: Point) -> Preconditioner:

@@ -64,7 +64,7 @@ def test_expensive_blocks_are_built_after_many_iterations(fit, monkeypatch):
     assert starts == [preconditioners.diagonal, preconditioners.build_class_blocks]
 
 
-def test_preconditioners_after_a_sample_are_built_later(monkeypatch):
+def test_preconditioners_after_a_sample(monkeypatch):
     objective, _ = make_objective(400, 60, 20, l2=1e-3)
     blocks, diagonal = preconditioners.build_class_blocks, preconditioners.diagonal
     assert preconditioners.schedule_builders(objective, is_sampled=True) == {0: blocks, 30: blocks, 120: blocks}
@@ -72,6 +72,19 @@ def test_preconditioners_after_a_sample_are_built_later(monkeypatch):
     for n_passes, n_iter in ((10, 30), (40, 40)):
         monkeypatch.setattr(preconditioners, "count_build_passes", lambda *_, n_passes=n_passes: n_passes)
         assert preconditioners.schedule_builders(objective, is_sampled=True) == {0: diagonal, n_iter: blocks}
+    monkeypatch.undo()
+    # The Hessian of a small problem requires enough rows of the rarest class in the sample.
+    for n_classes, n_features, rare_class_size, name in (
+        (3, 9, 1_300, "build_sampled_hessian"),
+        (3, 9, 1_200, "build_class_blocks"),
+        (2, 9, 1_300, "build_class_blocks"),
+        (3, 299, 1_300, "build_class_blocks"),
+    ):
+        labels = 1 + np.arange(4_000) % (n_classes - 1)
+        labels[:rare_class_size] = 0
+        X = np.random.default_rng(0).normal(size=(4_000, n_features))
+        schedule = preconditioners.schedule_builders(build_objective(X, labels, n_classes, l2=1e-3), is_sampled=True)
+        assert schedule[0] is getattr(preconditioners, name)
 
 
 def test_blocks_of_classes_are_built_near_the_minimum(fit, monkeypatch):

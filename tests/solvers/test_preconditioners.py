@@ -9,16 +9,11 @@ from objectives import evaluate, make_objective, replace_budget
 
 from fastlin.solvers import preconditioners
 
-
-def factorize_sampled_hessian(point):
-    return preconditioners.factorize_sampled_hessian(preconditioners.sample_hessian_rows(point.objective), point)
-
-
 BUILDERS = [
     preconditioners.diagonal,
     preconditioners.build_shared_block,
     preconditioners.build_class_blocks,
-    factorize_sampled_hessian,
+    preconditioners.build_sampled_hessian,
 ]
 
 
@@ -84,10 +79,29 @@ def test_the_hessian_solves_newtons_equations(n_classes):
         objective, parameters = make_objective(20, 4, n_classes, l2=l2)
         # Over parameters that sum to zero over the classes, softmax has no flat direction.
         point = evaluate(objective, objective.center(parameters))
-        step = factorize_sampled_hessian(point).solve(point.gradient)
+        step = preconditioners.build_sampled_hessian(point).solve(point.gradient)
         np.testing.assert_allclose(point.hessian() @ step.ravel(), point.gradient.ravel(), atol=1e-11)
         if n_classes > 2:
             np.testing.assert_allclose(step.sum(axis=0), 0, atol=1e-10)
+
+    # A sample of many rows has four rows per parameter or, if it is more, 1/32 of the rows, if the budget allows.
+    for n, budget, n_sampled_rows in (
+        (59, 1 << 30, 59),
+        (1_000, 1 << 30, 60),
+        (3_200, 1 << 30, 100),
+        (3_200, 9_600, 50),
+    ):
+        objective, parameters = make_objective(n, 4, 3, l2=0.1, weighted=False)
+        parameters = objective.center(parameters)
+        newton_step = np.linalg.lstsq(
+            evaluate(objective, parameters).hessian(), objective.at(parameters).gradient.ravel()
+        )
+        objective = replace_budget(objective, budget)
+        assert preconditioners.sample_hessian_rows(objective).n_rows == n_sampled_rows
+        point = evaluate(objective, parameters)
+        step = preconditioners.build_sampled_hessian(point).solve(point.gradient)
+        relative_error = np.linalg.norm(step.ravel() - newton_step[0]) / np.linalg.norm(step)
+        assert relative_error <= np.sqrt(step.size / n_sampled_rows)
 
 
 @pytest.mark.parametrize("build", BUILDERS)
