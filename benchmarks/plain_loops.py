@@ -195,7 +195,13 @@ PROBLEMS = {
     "gather": ("text, 20 classes", "text, 2 classes", "one-hot of a9a's shape"),
     "in_place": ("100,000 × 20, 2 classes", "30,000 × 20, 2 classes", "200000 x 20, 2 classes"),
     "intrinsics": ("100,000 × 20, 2 classes", "100,000 × 20, 10 classes", "text, 20 classes"),
-    PREFETCHES: ("MNIST", "MNIST, 60,000 rows", "100,000 × 100, 10 classes", "100000 x 50, 4 classes"),
+    PREFETCHES: (
+        "MNIST",
+        "MNIST, 60,000 rows",
+        "100,000 × 100, 10 classes",
+        "100000 x 50, 4 classes",
+        "100,000 × 100, 2 classes",
+    ),
 }
 
 

@@ -23,9 +23,11 @@ from fastlin.kernels.machine.in_place import (
     add_multiplied_columns,
     add_multiplied_rows,
     score_columns,
+    score_long_rows,
     score_rows,
 )
 from fastlin.kernels.machine.intrinsics import optimize_for_size
+from fastlin.kernels.machine.simd import MIN_LONG_ROW_BYTES
 from fastlin.kernels.machine.vectors import compensated_dot
 from fastlin.typing import FloatArray, FloatType
 
@@ -122,8 +124,13 @@ def _fill_scores(X, coef, intercept, scores):
         row_scores[i] = intercept
     if X.strides[1] == X.itemsize:
         n_rows, zero_index = X.shape[0], np.int64(0)
-        for i in range(0, n_rows, ROWS_PER_STEP):
-            score_rows(X, n_rows, i, coef, zero_index, zero_index, coef.shape[1], scores)
+        if X.shape[1] * X.itemsize < MIN_LONG_ROW_BYTES:
+            # The processor itself prefetches short rows.
+            for i in range(0, n_rows, ROWS_PER_STEP):
+                score_rows(X, n_rows, i, coef, zero_index, zero_index, coef.shape[1], scores)
+        else:
+            for i in range(0, n_rows, ROWS_PER_STEP):
+                score_long_rows(X, n_rows, i, coef, zero_index, zero_index, coef.shape[1], scores)
         return
     for j in range(0, X.shape[1], COLUMNS_PER_STEP):
         add_multiplied_columns(X.T, X.shape[1], j, coef[0], row_scores)

@@ -63,6 +63,7 @@ def _make_accumulation_loop(count):
 
 
 score_rows, score_columns = (make_multiplication(count, 1) for count in (ROWS_PER_STEP, COLUMNS_PER_STEP))
+score_long_rows = make_multiplication(ROWS_PER_STEP, 1, should_prefetch=True)
 add_multiplied_rows, add_multiplied_columns = (
     _make_accumulation_loop(count) for count in (ROWS_PER_STEP, COLUMNS_PER_STEP)
 )

@@ -15,7 +15,8 @@ from fastlin.kernels.machine.libraries import cgutils, ir, types
 CLASSES_PER_TILE = 5 if VECTOR_BYTES == 64 else 3
 ROWS_PER_GROUP = 8
 # With shorter rows, the products take less time than the memory needs to deliver the next group of rows. Therefore, the
-# fourth next group is prefetched instead (docs/benchmarks/design-choices.md: prefetched rows).
+# fourth next group is prefetched instead, or none if rows are read in place (docs/benchmarks/design-choices.md:
+# prefetched rows).
 MIN_LONG_ROW_BYTES = 640
 
 
@@ -34,21 +35,37 @@ def make_row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows):
     return row_pointers
 
 
+def _make_later_row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows):
+    """Return pointers to n_rows rows that are read after those at i. They are only prefetched.
+
+    The next n_rows rows follow or, if rows are short, three more groups of n_rows rows are between them. The rows after
+    a tile are those of the next tile; at the end of X, prefetches have no effect.
+    """
+    builder = emit.builder
+    itemsize = emit.context.get_abi_sizeof(emit.context.get_data_type(X_type.dtype))
+    row_bytes = builder.mul(emit.shape(X_type, X)[1], i.type(itemsize))
+    is_short = builder.icmp_signed("<", row_bytes, i.type(MIN_LONG_ROW_BYTES))
+    first = builder.add(i, builder.select(is_short, i.type(4 * n_rows), i.type(n_rows)))
+    if isinstance(indices_type, types.Integer):
+        return [emit.pointer(X_type, X, first, i.type(0), row_offset=r) for r in range(n_rows)]
+    return make_row_pointers(emit, X_type, X, indices_type, row_indices, first, n_rows)
+
+
 def _read_rows(X, row_indices, i, n_rows, first, last):
     """Return the columns from `first` to last - 1 of the n_rows rows that `make_multiplication` reads at i."""
     row_indices = np.arange(row_indices) if np.ndim(row_indices) == 0 else row_indices
     return X[row_indices[np.minimum(np.arange(i, i + n_rows), len(row_indices) - 1)], first:last]
 
 
-def make_multiplication(n_rows, n_classes, should_store_rows=False):
+def make_multiplication(n_rows, n_classes, should_store_rows=False, should_prefetch=False):
     """Return the loop that adds the products of n_rows rows of X and n_classes classes to the scores.
 
     The rows are X[row_indices[i]] and the following rows, and the classes start at k. If fewer rows are left, the last
     row is repeated. `row_indices` may also be an integer n, which selects the first n rows. The rows of X are
     contiguous. The products are over the columns from `first` to last - 1, which are whole vectors; X may have fewer
     columns. If ``should_store_rows``, the loop also scales and shifts the rows and writes them to the tile, which saves
-    a separate pass (docs/benchmarks/design-choices.md: stores in products). It also prefetches a later group of rows,
-    or the last row near the end, because otherwise the processor waits for memory.
+    a separate pass (docs/benchmarks/design-choices.md: stores in products). If ``should_prefetch``, it prefetches a
+    later group of rows, because otherwise the processor waits for memory.
     """
 
     def generate_code(context, builder, kinds, arguments):
@@ -58,14 +75,13 @@ def make_multiplication(n_rows, n_classes, should_store_rows=False):
         zero = first.type(0)
         reader = RowReader(emit, X_type, X, *(others[0], outputs[0]) if should_store_rows else ())
         source_pointers = make_row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows)
-        targets, prefetched_pointers = [], []
-        if should_store_rows:
-            targets = [emit.pointer(others[1], outputs[1], i, zero, row_offset=r) for r in range(n_rows)]
-            itemsize = context.get_abi_sizeof(source_pointers[0].type.pointee)
-            row_bytes = builder.mul(reader.n_features, i.type(itemsize))
-            is_short = builder.icmp_signed("<", row_bytes, i.type(MIN_LONG_ROW_BYTES))
-            next_row = builder.add(i, builder.select(is_short, i.type(4 * n_rows), i.type(n_rows)))
-            prefetched_pointers = make_row_pointers(emit, X_type, X, indices_type, row_indices, next_row, n_rows)
+        targets = [
+            emit.pointer(others[1], outputs[1], i, zero, row_offset=r)
+            for r in range(n_rows if should_store_rows else 0)
+        ]
+        prefetched_pointers = []
+        if should_prefetch:
+            prefetched_pointers = _make_later_row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows)
         classes = [emit.pointer(coef_type, coef, k, zero, row_offset=c) for c in range(n_classes)]
         sums = [emit.zeros(n_rows) for _ in classes]
 
@@ -206,9 +222,9 @@ def load_row(X, row, scaling, tile, i):
     tile[i, d:] = scaling.shift[d:]
 
 
-load_and_multiply_4_rows = make_multiplication(4, CLASSES_PER_TILE, should_store_rows=True)
-load_and_multiply_4_rows_3_classes = make_multiplication(4, 3, should_store_rows=True)
-load_and_multiply_8_rows_1_class = make_multiplication(8, 1, should_store_rows=True)
+load_and_multiply_4_rows = make_multiplication(4, CLASSES_PER_TILE, should_store_rows=True, should_prefetch=True)
+load_and_multiply_4_rows_3_classes = make_multiplication(4, 3, should_store_rows=True, should_prefetch=True)
+load_and_multiply_8_rows_1_class = make_multiplication(8, 1, should_store_rows=True, should_prefetch=True)
 multiply_4_rows = make_multiplication(4, CLASSES_PER_TILE)
 multiply_4_rows_3_classes = make_multiplication(4, 3)
 multiply_8_rows_1_class = make_multiplication(8, 1)

@@ -9,7 +9,8 @@ from llvmlite import ir
 from numba.core import config
 from numba.core.registry import cpu_target
 
-from fastlin.kernels.machine import simd
+from fastlin.kernels.linear import logistic_rows
+from fastlin.kernels.machine import in_place, simd
 from fastlin.kernels.machine.arrays import zeros_aligned
 from fastlin.kernels.machine.emitter import VECTOR_BYTES, Emitter
 from fastlin.kernels.machine.intrinsics import prevent_inlining
@@ -53,35 +54,64 @@ def test_the_vector_width_matches_the_processor_features():
         assert features <= set(INSTRUCTION_SET_LEVELS[config.CPU_NAME].features)
 
 
-def compile_load(X, i):
+def compile_load(X, i, row_indices=39):
     """Load four rows of X, and return the compiled function."""
 
     @numba.njit
-    def load(X, i, coef, scores, scaling, tile):
-        simd.load_and_multiply_4_rows(X, X.shape[0], i, coef, 0, 0, coef.shape[1], scores, scaling, tile)
+    def load(X, row_indices, i, coef, scores, scaling, tile):
+        simd.load_and_multiply_4_rows(X, row_indices, i, coef, 0, 0, coef.shape[1], scores, scaling, tile)
 
     tile = make_python_callable(zeros_padded)(len(X) + 1, X.shape[1], np.dtype(np.float64))
     coef, scale, shift = (zeros_aligned((8, tile.shape[1]), np.float64) for _ in range(3))
-    load(X, np.int64(i), coef, zeros_aligned((8, len(tile)), np.float64), Scaling(scale[0], shift[0]), tile)
+    scores, scaling = zeros_aligned((8, len(tile)), np.float64), Scaling(scale[0], shift[0])
+    load(X, row_indices, np.int64(i), coef, scores, scaling, tile)
     return load
 
 
-@pytest.mark.parametrize(
-    ("n_features", "i", "expected_rows"),
-    [(79, 4, [20, 21, 22, 23]), (80, 4, [8, 9, 10, 11]), (80, 36, [38]), (8, 28, [38])],
-    ids=["short", "long", "long, last group", "short, last groups"],
-)
-def test_products_with_loaded_rows_prefetch_a_later_group(monkeypatch, n_features, i, expected_rows):
-    # Instead of a prefetch, the first number of a vector is overwritten, which shows its address.
+def mark_prefetched_rows(monkeypatch):
+    """Let code that is compiled later overwrite the first number of a vector with -1 instead of prefetching it."""
+
     def mark(emit, pointer, index):
         emit.builder.store(ir.Constant(emit.scalar, -1.0), emit.builder.gep(pointer, [index]))
 
     monkeypatch.setattr(Emitter, "prefetch", mark)
-    X = np.ones((39, n_features))
-    compile_load(X, i)
+
+
+def find_marked_rows(X):
+    """Return the rows that are marked, after a check of their columns."""
     marked_rows, marked_columns = np.nonzero(X < 0)
-    assert np.unique(marked_rows).tolist() == expected_rows
-    assert np.unique(marked_columns).tolist() == list(range(0, n_features, VECTOR_BYTES // 8))
+    assert np.unique(marked_columns).tolist() == list(
+        range(0, X.shape[1] if len(marked_rows) else 0, VECTOR_BYTES // 8)
+    )
+    return np.unique(marked_rows).tolist()
+
+
+@pytest.mark.parametrize(
+    ("n_features", "i", "row_indices", "expected_rows"),
+    [
+        (79, 4, np.arange(1, 40), [21, 22, 23, 24]),
+        (80, 36, np.arange(1, 40), [39]),
+        (80, 36, 39, [40, 41, 42, 43]),
+    ],
+    ids=["short", "long, last index", "long, next tile"],
+)
+def test_products_with_loaded_rows_prefetch_a_later_group(monkeypatch, n_features, i, row_indices, expected_rows):
+    mark_prefetched_rows(monkeypatch)
+    # After the 39 rows, there are those of the next tile.
+    X = np.ones((60, n_features))
+    compile_load(X, i, row_indices)
+    assert find_marked_rows(X) == expected_rows
+
+
+def test_products_in_place_prefetch_the_next_group_of_long_rows(monkeypatch):
+    mark_prefetched_rows(monkeypatch)
+    score_long_rows = simd.make_multiplication(in_place.ROWS_PER_STEP, 1, should_prefetch=True)
+    monkeypatch.setattr(logistic_rows, "score_long_rows", score_long_rows)
+    fill_scores = numba.njit(logistic_rows._fill_scores.py_func)
+    for n_features, expected_rows in ((79, []), (80, list(range(8, 24)))):
+        X, (coef, scores) = np.ones((40, n_features)), (zeros_aligned((1, n), np.float64) for n in (80, 16))
+        fill_scores(X[:11], coef, 0.0, scores)
+        assert find_marked_rows(X) == expected_rows
 
 
 def test_prefetches_are_instructions_of_the_processor():
