@@ -68,7 +68,7 @@ DISABLING_PATCHES = {
         ),
     ),
     "one block at first": (preconditioners, "choose_first_builder", lambda objective, builder: builder),
-    "Hessian of a sample": (preconditioners, "_is_hessian_accurate", _return_false),
+    "Hessian of a sample": (preconditioners, "_find_hessian_sample", lambda objective: None),
     "sample at the start": (starting_points, "_minimize_sample", lambda *_: None),
     "start with an intercept": (starting_points, "_is_start_with_intercept_useful", _return_false),
     "passes in float32": (Matrix, "is_faster_in_float32", _return_false),

@@ -42,7 +42,7 @@ CHANGES += [{"solver": solver} for solver in ("lbfgs", "newton-cg", "newton-chol
 CHANGES += [{"l1_ratio": 1}, {"l1_ratio": 0.5}]
 CV = {"Cs": 2, "cv": 2, "l1_ratios": (0,), "scoring": "neg_log_loss", "use_legacy_attributes": False}
 for dtype in dtypes:
-    for shape in ((300, 5, 2), (150, 4, 3), (2000, 60, 10), (100, 400, 5), (20_000, 30, 2)):
+    for shape in ((300, 5, 2), (150, 4, 3), (2000, 60, 10), (100, 400, 5), (20_000, 30, 2), (60_000, 60, 6)):
         fit(LogisticRegression(), *make(*shape, dtype))
     X, y = make(400, 10, 3, dtype)
     for labels in (y, y > 0):

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 ROWS_PER_BATCH = 1_000_000
 N_SKETCH_DIRECTIONS = 4
 # If the largest square of most columns exceeds the mean square by this factor, a few rows may contribute most of the
-# curvature, so the influence of the rows is estimated (docs/benchmarks/design-choices.md: uneven rows).
+# curvature, so the influence of the rows is estimated (docs/benchmarks/design-choices.md: uneven rows). For the Hessian
+# of a sample, one such column suffices.
 MIN_UNEVEN_PEAK_RATIO = 50.0
 
 # The number of offsets per batch when their range is measured.
@@ -255,29 +256,37 @@ class Rows:
 
     @cached_property
     def has_uneven_row_norms(self) -> bool:
-        """Whether the column statistics indicate that a few rows have much larger norms than the others."""
-        coordinates = self.coordinates
-        is_nonzero_column = coordinates.mean_squares[:-1] > 0
-        # The condition must be true for more than half of the columns. Counting is faster than computing a median.
-        return bool(
-            2 * np.count_nonzero(coordinates.peak_to_mean_ratios[is_nonzero_column] > MIN_UNEVEN_PEAK_RATIO)
-            > np.count_nonzero(is_nonzero_column)
-        )
+        """Whether the statistics of most columns indicate that a few rows have much larger norms than the others."""
+        # Counting is faster than computing a median.
+        return bool(2 * np.count_nonzero(self._columns_with_rare_values) > np.count_nonzero(self._is_nonzero_column))
+
+    @property
+    def has_rare_values(self) -> bool:
+        """Whether the statistics of a column indicate that a few rows have much larger values than the others."""
+        return bool(self._columns_with_rare_values.any())
+
+    @property
+    def _is_nonzero_column(self):
+        return self.coordinates.mean_squares[:-1] > 0
+
+    @property
+    def _columns_with_rare_values(self):
+        return (self.coordinates.peak_to_mean_ratios > MIN_UNEVEN_PEAK_RATIO) & self._is_nonzero_column
+
+    @property
+    def influence(self) -> FloatArray | float:
+        """The `sketched_influence` if `has_uneven_row_norms` is true, otherwise the number 1.0."""
+        return self.sketched_influence if self.has_uneven_row_norms else 1.0
 
     @cached_property
-    def influence(self) -> FloatArray | float:
+    def sketched_influence(self) -> FloatArray:
         """The approximate contribution (n_rows,) of each row to the curvature, relative to the mean.
 
-        If `has_uneven_row_norms` is true, it is estimated from N_SKETCH_DIRECTIONS random directions in one pass
-        (Achlioptas 2003). Otherwise it is the number 1.0.
+        It is estimated from N_SKETCH_DIRECTIONS random directions in one pass (Achlioptas 2003).
         """
-        if not self.has_uneven_row_norms:
-            return 1.0
-        coordinates = self.coordinates
-        is_nonzero_column = coordinates.mean_squares[:-1] > 0
         random_signs = (
-            np.random.default_rng(0).choice([-1.0, 1.0], (N_SKETCH_DIRECTIONS, len(is_nonzero_column)))
-            * is_nonzero_column
+            np.random.default_rng(0).choice([-1.0, 1.0], (N_SKETCH_DIRECTIONS, len(self.coordinates.scale)))
+            * self._is_nonzero_column
         )
         directions = np.column_stack([random_signs, np.zeros(N_SKETCH_DIRECTIONS)])
         parts = chain.from_iterable(piece.iterate_score_chunks(directions) for piece in self.passes.split(self.n_rows))
@@ -306,6 +315,15 @@ class Rows:
         """Return `rows`, whose passes are from now on counted with those over these rows."""
         rows.pass_counter, rows._n_matrix_rows = self.pass_counter, self._n_matrix_rows
         return rows
+
+    def with_weights(self, weights: FloatArray) -> Rows:
+        """Return the same rows with other weights (n_rows,). The result shares the pass counter."""
+        samples, positions = self.passes.samples, self.row_indices if len(self.row_indices) else slice(None)
+        row_weights = np.zeros(self.matrix.shape[0])
+        row_weights[positions] = weights
+        samples = samples._replace(weights=row_weights)
+        rows = Rows(self.matrix, samples, self.n_classes, self.coordinates, self.fit_intercept)
+        return self._share_pass_counter(rows)
 
     def with_targets(self, targets: FloatArray) -> Rows:
         """Return the same rows with targets (K, n_rows). The result shares the pass counter."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from fastlin.kernels.machine.cholesky import (
 )
 from fastlin.kernels.machine.threads import MAX_PARTIAL_SUM_BYTES, READ_NUMBER_WORK, count_work_blocks, run_blocks
 from fastlin.objective.budget import SMALL_HESSIAN_SIZE
+from fastlin.objective.objective import Objective
 from fastlin.objective.point import Point
 from fastlin.solvers.tuning import (
     EXPENSIVE_REFRESH_ITERATIONS,
@@ -38,9 +39,6 @@ from fastlin.solvers.tuning import (
     SWITCH_THRESHOLD,
 )
 from fastlin.typing import FloatArray, FloatType, IntArray
-
-if TYPE_CHECKING:
-    from fastlin.objective.objective import Objective
 
 # With more classes than this, a pass does about twice as many multiply-adds per second as the sums and factorizations
 # of blocks.
@@ -190,13 +188,15 @@ def schedule_builders(objective: Objective, is_sampled: bool = False) -> dict[in
     """Return the builders for L-BFGS. The key is the iteration after which a builder is called (0 for the start).
 
     If a builder costs as much as n passes, and n is large, it is called only after n iterations. The total cost is then
-    at most twice the cost of the better choice (docs/benchmarks/design-choices.md: late blocks).
+    at most twice the cost of the better choice (docs/benchmarks/design-choices.md: late blocks). If `is_sampled`, the
+    fit starts from the solution of a sample, so the first preconditioner is built near the minimum.
     """
     builder = choose(objective)
     if builder is diagonal:
         return {0: diagonal}
     if is_sampled:
-        builder = build_sampled_hessian if _is_hessian_accurate(objective) else builder
+        sample = _find_hessian_sample(objective)
+        builder = builder if sample is None else partial(factorize_sampled_hessian, sample)
         if is_factorization_affordable(objective):
             return dict.fromkeys((0, *SAMPLE_REFRESH_ITERATIONS), builder)
         return {0: diagonal, max(count_build_passes(objective, builder), SAMPLE_REFRESH_ITERATIONS[0]): builder}
@@ -210,13 +210,18 @@ def schedule_builders(objective: Objective, is_sampled: bool = False) -> dict[in
     return {0: diagonal} | dict.fromkeys((n_passes, *later_iterations), builder)
 
 
-def _is_hessian_accurate(objective):
-    """Return whether the Hessian of a sample is small, and the sample contains enough rows of the rarest class.
+def _find_hessian_sample(objective):
+    """Return a sample for a Hessian of all pairs of classes, or None if blocks of the classes take less time.
 
-    Otherwise, blocks of the classes take less time (docs/benchmarks/design-choices.md: hessian of a sample).
+    The Hessian must be small, and the sample must contain enough rows of each class
+    (docs/benchmarks/design-choices.md: hessian of a sample).
     """
-    (K, size), n_rows_of_class = objective.shape, count_hessian_rows(objective) * objective.rows.min_class_weight
-    return 1 < K and K * size <= SMALL_HESSIAN_SIZE and n_rows_of_class >= ROWS_PER_COLUMN * size
+    K, size = objective.shape
+    if K == 1 or K * size > SMALL_HESSIAN_SIZE:
+        return None
+    sample = sample_hessian_rows(objective)
+    class_sizes = np.bincount(sample.rows.select_samples().labels, minlength=K)
+    return sample if class_sizes.min() >= ROWS_PER_COLUMN * size else None
 
 
 def _is_cheap_to_build(objective, builder):
@@ -250,9 +255,9 @@ def build_shared_block(point: Point) -> Preconditioner:
         fractions[k] = class_curvature.sum()
     fractions = np.sqrt(_replace_nonpositive_entries(fractions / max(fractions.mean(), np.finfo(np.float64).tiny)))
     n_sampled_rows = _count_shared_rows(objective)
-    block = _build_blocks(
-        objective, 1, [_sample_rows(objective, curvature / len(fractions), n_sampled_rows, np.random.default_rng(0))]
-    )
+    generator, influence = np.random.default_rng(0), objective.rows.influence
+    sample = _sample_rows(objective, curvature / len(fractions), influence, n_sampled_rows, generator)
+    block = _build_blocks(objective, 1, [sample])
     block.fractions = fractions
     return block
 
@@ -282,7 +287,10 @@ def build_class_blocks(point: Point, sample_size_multiple: int = 1) -> Precondit
             return build_shared_block(point)
     generator = np.random.default_rng(0)
     pairs = zip(point.curvatures(), n_sampled_rows, strict=True)
-    return _build_blocks(objective, K, (_sample_rows(objective, curvature, m, generator) for curvature, m in pairs))
+    influence = objective.rows.influence
+    return _build_blocks(
+        objective, K, (_sample_rows(objective, curvature, influence, m, generator) for curvature, m in pairs)
+    )
 
 
 def count_hessian_products(objective: Objective, builder: PreconditionerBuilder, sample_size_multiple: int = 1) -> int:
@@ -327,7 +335,7 @@ def _count_class_rows(objective):
 
 
 def _count_min_sampled_rows(objective):
-    """Return the number of rows whose products cost little relative to a pass, even with few rows per column."""
+    """Return the smallest number of rows of a sample. Larger samples would cost more than the iterations they save."""
     return objective.n_rows // 32
 
 
@@ -379,8 +387,8 @@ class WeightedSample(NamedTuple):
     variance: float
 
 
-def _sample_rows(objective, curvature, n_sampled_rows, generator):
-    probability = _find_sampling_probabilities(curvature * objective.rows.influence, n_sampled_rows)
+def _sample_rows(objective, curvature, influence, n_sampled_rows, generator):
+    probability = _find_sampling_probabilities(curvature * influence, n_sampled_rows)
     # Generating random numbers in float32 takes half the time of float64.
     sampled_indices = np.flatnonzero(generator.random(len(probability), np.float32) < probability)
     probability = probability[sampled_indices]
@@ -390,20 +398,25 @@ def _sample_rows(objective, curvature, n_sampled_rows, generator):
     return WeightedSample(row_indices[sampled_indices] if len(row_indices) else sampled_indices, weights, variance)
 
 
-def build_sampled_hessian(point: Point) -> Preconditioner:
-    """Return the factor of the Hessian of all pairs of classes, over a sample if there are many rows."""
-    return factorize_sampled_hessian(sample_hessian_rows(point.objective), point)
-
-
 def sample_hessian_rows(objective: Objective) -> Objective:
-    """Return the objective over which `build_sampled_hessian` is summed: a sample if there are many rows."""
-    n_sampled_rows = count_hessian_rows(objective)
-    is_sampled = n_sampled_rows < objective.n_rows or not objective.stores_probabilities
-    return _sample_within_budget(objective, n_sampled_rows) if is_sampled else objective
+    """Return the objective over which a Hessian of all pairs of classes is summed: a sample if there are many rows.
+
+    Rows of large norm are sampled more often, because rare values occur in few rows.
+    """
+    n_sampled_rows, rows = count_hessian_rows(objective), objective.rows
+    if not objective.stores_probabilities:
+        return _sample_within_budget(objective, n_sampled_rows)
+    if n_sampled_rows >= objective.n_rows:
+        return objective
+    if not rows.has_rare_values:
+        return objective.sample(n_sampled_rows)
+    weights = np.broadcast_to(rows.get_weights(rows.row_indices), rows.n_rows)
+    sample = _sample_rows(objective, weights, rows.sketched_influence, n_sampled_rows, np.random.default_rng(0))
+    return Objective(rows.take(sample.row_indices).with_weights(sample.weights), objective.penalty, objective.budget)
 
 
 def count_hessian_rows(objective: Objective) -> int:
-    """Return the number of rows that the Hessian of a sample requires (design-choices.md: hessian of a sample)."""
+    """Return the number of rows of `sample_hessian_rows`."""
     return max(ROWS_PER_COLUMN * objective.n_parameters, _count_min_sampled_rows(objective))
 
 

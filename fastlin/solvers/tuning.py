@@ -40,7 +40,8 @@ N_RECENT_ITERATIONS, GAP_RELAXATION_FACTOR = 5, 30.0
 
 # The number of sampled rows per parameter of a block. If a fit starts from the solution of a sample, it is the number
 # of rows per class and effective direction of the features. A block shared by all classes uses up to four times as many
-# rows, and `descent` uses four to sixteen times as many.
+# rows, and `descent` uses four to sixteen times as many. A Hessian of all pairs of classes requires this number of rows
+# per column from each class.
 ROWS_PER_COLUMN = 4
 # If these rows are too expensive, the block of a class uses the smallest number of rows that contain this fraction of
 # the curvature (docs/benchmarks/design-choices.md: curvature fraction).

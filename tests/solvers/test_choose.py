@@ -17,7 +17,7 @@ from objectives import (
 )
 
 from fastlin.kernels.machine.threads import limit_threads
-from fastlin.solvers import choose, descent, lbfgs, newton, row_space_lbfgs, starting_points
+from fastlin.solvers import choose, descent, lbfgs, newton, preconditioners, row_space_lbfgs, starting_points
 from fastlin.solvers.solution import MAX_ITER_REACHED, SEPARABLE_CLASSES
 
 METHODS = {
@@ -316,6 +316,20 @@ def test_fits_of_many_rows_start_on_a_sample(monkeypatch):
     assert solution.converged
     assert objective.at(solution.parameters).lower_bound() <= solution.value
     assert solution.certificate <= 1e-6 * solution.value
+    # With few parameters, the Hessian of another sample is the preconditioner.
+    sampled_rows, factorize = [], preconditioners.factorize_sampled_hessian
+    monkeypatch.setattr(
+        preconditioners,
+        "factorize_sampled_hessian",
+        lambda sample, point: sampled_rows.append(sample.n_rows) or factorize(sample, point),
+    )
+    for columns in (X[:, :9], np.column_stack([X[:, :8], np.arange(25_000) % 500 == 1])):
+        small = build_objective(columns.astype(np.float32), labels % 3, 3, weights=weights, l2=1e-3)
+        solution = minimize(small, "auto", tol=1e-6)
+        assert solution.converged and solution.certificate <= 1e-6 * solution.value
+    # If there are rare values, the number of rows is random.
+    assert len(sampled_rows) == 2 and sampled_rows[0] == 25_000 // 32
+    assert abs(sampled_rows[1] - 25_000 // 32) <= 4 * np.sqrt(25_000 // 32)
 
 
 @settings(max_examples=40)

@@ -73,18 +73,21 @@ def test_preconditioners_after_a_sample(monkeypatch):
         monkeypatch.setattr(preconditioners, "count_build_passes", lambda *_, n_passes=n_passes: n_passes)
         assert preconditioners.schedule_builders(objective, is_sampled=True) == {0: diagonal, n_iter: blocks}
     monkeypatch.undo()
-    # The Hessian of a small problem requires enough rows of the rarest class in the sample.
-    for n_classes, n_features, rare_class_size, name in (
-        (3, 9, 1_300, "build_sampled_hessian"),
-        (3, 9, 1_200, "build_class_blocks"),
-        (2, 9, 1_300, "build_class_blocks"),
-        (3, 299, 1_300, "build_class_blocks"),
+    # The Hessian of a small problem requires enough sampled rows of each class, also if the class has a large weight.
+    for n_classes, rare_class_size, max_size, is_hessian in (
+        (3, 3_000, 30, True),
+        (3, 3_000, 29, False),
+        (3, 900, 30, False),
+        (2, 3_000, 30, False),
     ):
-        labels = 1 + np.arange(4_000) % (n_classes - 1)
-        labels[:rare_class_size] = 0
-        X = np.random.default_rng(0).normal(size=(4_000, n_features))
-        schedule = preconditioners.schedule_builders(build_objective(X, labels, n_classes, l2=1e-3), is_sampled=True)
-        assert schedule[0] is getattr(preconditioners, name)
+        monkeypatch.setattr(preconditioners, "SMALL_HESSIAN_SIZE", max_size)
+        labels = 1 + np.arange(9_000) % (n_classes - 1)
+        labels[:: 9_000 // rare_class_size] = 0
+        X, weights = np.random.default_rng(0).normal(size=(9_000, 9)), np.where(labels == 0, 10.0, 1.0)
+        objective = build_objective(X, labels, n_classes, weights=weights, l2=1e-3)
+        builder = preconditioners.schedule_builders(objective, is_sampled=True)[0]
+        assert (builder is not blocks) == is_hessian
+        assert not is_hessian or builder.func is preconditioners.factorize_sampled_hessian
 
 
 def test_blocks_of_classes_are_built_near_the_minimum(fit, monkeypatch):

@@ -38,8 +38,9 @@ def make_row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows):
 def _make_later_row_pointers(emit, X_type, X, indices_type, row_indices, i, n_rows):
     """Return pointers to n_rows rows that are read after those at i. They are only prefetched.
 
-    The next n_rows rows follow or, if rows are short, three more groups of n_rows rows are between them. The rows after
-    a tile are those of the next tile; at the end of X, prefetches have no effect.
+    The rows at i + n_rows follow or, if rows are short, those at i + 4 n_rows. If there are no more indices, the last
+    row is repeated. In a range of rows, the rows after a tile are those of the next tile. The processor ignores
+    prefetches beyond the end of X.
     """
     builder = emit.builder
     itemsize = emit.context.get_abi_sizeof(emit.context.get_data_type(X_type.dtype))

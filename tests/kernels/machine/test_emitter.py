@@ -54,7 +54,7 @@ def test_the_vector_width_matches_the_processor_features():
         assert features <= set(INSTRUCTION_SET_LEVELS[config.CPU_NAME].features)
 
 
-def compile_load(X, i, row_indices=39):
+def compile_load(X, i, row_indices):
     """Load four rows of X, and return the compiled function."""
 
     @numba.njit
@@ -91,14 +91,12 @@ def find_marked_rows(X):
     [
         (79, 4, np.arange(1, 40), [21, 22, 23, 24]),
         (80, 36, np.arange(1, 40), [39]),
-        (80, 36, 39, [40, 41, 42, 43]),
     ],
-    ids=["short", "long, last index", "long, next tile"],
+    ids=["short", "long, last index"],
 )
 def test_products_with_loaded_rows_prefetch_a_later_group(monkeypatch, n_features, i, row_indices, expected_rows):
     mark_prefetched_rows(monkeypatch)
-    # After the 39 rows, there are those of the next tile.
-    X = np.ones((60, n_features))
+    X = np.ones((40, n_features))
     compile_load(X, i, row_indices)
     assert find_marked_rows(X) == expected_rows
 
@@ -109,13 +107,14 @@ def test_products_in_place_prefetch_the_next_group_of_long_rows(monkeypatch):
     monkeypatch.setattr(logistic_rows, "score_long_rows", score_long_rows)
     fill_scores = numba.njit(logistic_rows._fill_scores.py_func)
     for n_features, expected_rows in ((79, []), (80, list(range(8, 24)))):
-        X, (coef, scores) = np.ones((40, n_features)), (zeros_aligned((1, n), np.float64) for n in (80, 16))
+        # After the 11 rows of the tile, there are those of the next tile.
+        X, (coef, scores) = np.ones((60, n_features)), (zeros_aligned((1, n), np.float64) for n in (80, 16))
         fill_scores(X[:11], coef, 0.0, scores)
         assert find_marked_rows(X) == expected_rows
 
 
 def test_prefetches_are_instructions_of_the_processor():
-    code = next(iter(compile_load(np.ones((39, 64)), 4).inspect_llvm().values()))
+    code = next(iter(compile_load(np.ones((39, 64)), 4, np.arange(39)).inspect_llvm().values()))
     assert "call void @llvm.prefetch.p0" in code
 
 
