@@ -65,8 +65,10 @@ def fit_many_rows(dtype: str) -> None:
     X, y = make_problem(dtype, 5_000, 400, 10)
     for solver in ("auto", "newton-cg"):
         fit_and_predict(X, y, solver=solver, max_iter=3)
-    # A start from a sample of this many rows leads to the Hessian of a sample.
-    fit_and_predict(*make_problem(dtype, 60_000, 60, 6), max_iter=3)
+    # A start from a sample of this many rows leads to the Hessian of a sample. Rows with rare values have influence.
+    many_rows, labels = make_problem(dtype, 60_000, 60, 6)
+    many_rows[:, 0] = np.arange(60_000) % 100 == 0
+    fit_and_predict(many_rows, labels, max_iter=3)
     # Fits of 40 classes start with mini-batches, and share one preconditioner factor.
     y = np.random.default_rng(0).integers(0, 40, len(X))
     fit_and_predict(X, y, max_iter=1)

@@ -216,8 +216,10 @@ def _find_hessian_sample(objective):
     The Hessian must be small, and the sample must contain enough rows of each class
     (docs/benchmarks/design-choices.md: hessian of a sample).
     """
-    K, size = objective.shape
-    if K == 1 or K * size > SMALL_HESSIAN_SIZE:
+    (K, size), rows = objective.shape, objective.rows
+    # Without stored probabilities, the sampled rows are evenly spaced, whatever their weights and values.
+    has_even_rows = not (len(rows.weights) or rows.has_rare_values)
+    if K == 1 or K * size > SMALL_HESSIAN_SIZE or not (objective.stores_probabilities or has_even_rows):
         return None
     sample = sample_hessian_rows(objective)
     class_sizes = np.bincount(sample.rows.select_samples().labels, minlength=K)
@@ -335,7 +337,7 @@ def _count_class_rows(objective):
 
 
 def _count_min_sampled_rows(objective):
-    """Return the smallest number of rows of a sample. Larger samples would cost more than the iterations they save."""
+    """Return the number of rows that a sample has if its parameters require fewer."""
     return objective.n_rows // 32
 
 
@@ -387,36 +389,38 @@ class WeightedSample(NamedTuple):
     variance: float
 
 
-def _sample_rows(objective, curvature, influence, n_sampled_rows, generator):
-    probability = _find_sampling_probabilities(curvature * influence, n_sampled_rows)
+def _sample_rows(objective, row_weights, influence, n_sampled_rows, generator):
+    """Return about `n_sampled_rows` rows, in proportion to row_weights * influence, for sums of `row_weights`."""
+    probability = _find_sampling_probabilities(row_weights * influence, n_sampled_rows)
     # Generating random numbers in float32 takes half the time of float64.
     sampled_indices = np.flatnonzero(generator.random(len(probability), np.float32) < probability)
     probability = probability[sampled_indices]
-    row_indices, weights = objective.rows.row_indices, curvature[sampled_indices] / probability
+    row_indices, weights = objective.rows.row_indices, row_weights[sampled_indices] / probability
     max_weight = weights.max(where=probability < 1, initial=0.0)
-    variance = float(max_weight / max(curvature.sum(dtype=np.float64), np.finfo(np.float64).tiny))
+    variance = float(max_weight / max(row_weights.sum(dtype=np.float64), np.finfo(np.float64).tiny))
     return WeightedSample(row_indices[sampled_indices] if len(row_indices) else sampled_indices, weights, variance)
 
 
 def sample_hessian_rows(objective: Objective) -> Objective:
     """Return the objective over which a Hessian of all pairs of classes is summed: a sample if there are many rows.
 
-    Rows of large norm are sampled more often, because rare values occur in few rows.
+    If probabilities are stored, rows with large weights or rare values are sampled more often.
     """
     n_sampled_rows, rows = count_hessian_rows(objective), objective.rows
     if not objective.stores_probabilities:
         return _sample_within_budget(objective, n_sampled_rows)
     if n_sampled_rows >= objective.n_rows:
         return objective
-    if not rows.has_rare_values:
+    if not (len(rows.weights) or rows.has_rare_values):
         return objective.sample(n_sampled_rows)
     weights = np.broadcast_to(rows.get_weights(rows.row_indices), rows.n_rows)
-    sample = _sample_rows(objective, weights, rows.sketched_influence, n_sampled_rows, np.random.default_rng(0))
+    influence = rows.sketched_influence if rows.has_rare_values else 1.0
+    sample = _sample_rows(objective, weights, influence, n_sampled_rows, np.random.default_rng(0))
     return Objective(rows.take(sample.row_indices).with_weights(sample.weights), objective.penalty, objective.budget)
 
 
 def count_hessian_rows(objective: Objective) -> int:
-    """Return the number of rows of `sample_hessian_rows`."""
+    """Return the number of rows that a Hessian of all pairs of classes requires."""
     return max(ROWS_PER_COLUMN * objective.n_parameters, _count_min_sampled_rows(objective))
 
 

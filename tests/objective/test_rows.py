@@ -112,6 +112,22 @@ def test_influence_is_computed_in_one_pass():
     assert even.rows.influence == 1.0 and even.n_passes == 0
 
 
+def test_other_weights_apply_to_repeated_rows_copied_or_in_place():
+    objective, parameters = make_objective(200, 5, 3)
+    for row_indices in (np.array([1, 1, 5, 120]), np.arange(0, 200, 2)):
+        part = objective.rows.take(row_indices)
+        weights = 1.0 + row_indices
+        single_rows = [
+            objective.rows.take(row_indices[i : i + 1]).with_weights(np.ones(1)) for i in range(len(weights))
+        ]
+        actual, *losses = (
+            rows.evaluate(parameters, None, np.empty(parameters.shape))
+            for rows in (part.with_weights(weights), *single_rows)
+        )
+        expected = np.average(losses, weights=weights)
+        assert actual == pytest.approx(expected, rel=1e-12)
+
+
 def test_rows_without_weight_do_not_change_the_influence():
     X, labels, *_ = make_problem(500, 5, 3)
     X[:10] *= 100

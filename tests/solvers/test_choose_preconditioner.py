@@ -73,18 +73,24 @@ def test_preconditioners_after_a_sample(monkeypatch):
         monkeypatch.setattr(preconditioners, "count_build_passes", lambda *_, n_passes=n_passes: n_passes)
         assert preconditioners.schedule_builders(objective, is_sampled=True) == {0: diagonal, n_iter: blocks}
     monkeypatch.undo()
-    # The Hessian of a small problem requires enough sampled rows of each class, also if the class has a large weight.
-    for n_classes, rare_class_size, max_size, is_hessian in (
-        (3, 3_000, 30, True),
-        (3, 3_000, 29, False),
-        (3, 900, 30, False),
-        (2, 3_000, 30, False),
+    # The Hessian of a small problem requires enough sampled rows of each class. Rows of large weight are sampled more
+    # often, but not if the probabilities of all rows are not stored.
+    for n_classes, rare_class_size, weight, max_size, budget, is_hessian in (
+        (3, 3_000, 1.0, 30, 10**9, True),
+        (3, 3_000, 1.0, 29, 10**9, False),
+        (2, 3_000, 1.0, 30, 10**9, False),
+        (3, 900, 1.0, 30, 10**9, False),
+        (3, 900, 5.0, 30, 10**9, True),
+        (3, 3_000, 1.0, 30, 800_000, True),
+        (3, 3_000, 2.0, 30, 800_000, False),
     ):
         monkeypatch.setattr(preconditioners, "SMALL_HESSIAN_SIZE", max_size)
         labels = 1 + np.arange(9_000) % (n_classes - 1)
         labels[:: 9_000 // rare_class_size] = 0
-        X, weights = np.random.default_rng(0).normal(size=(9_000, 9)), np.where(labels == 0, 10.0, 1.0)
-        objective = build_objective(X, labels, n_classes, weights=weights, l2=1e-3)
+        X, weights = np.random.default_rng(0).normal(size=(9_000, 9)), np.where(labels == 0, weight, 1.0)
+        objective = build_objective(X, labels, n_classes, weights=weights if weight > 1 else None, l2=1e-3)
+        objective = replace_budget(objective, budget)
+        assert objective.stores_probabilities == (budget == 10**9)
         builder = preconditioners.schedule_builders(objective, is_sampled=True)[0]
         assert (builder is not blocks) == is_hessian
         assert not is_hessian or builder.func is preconditioners.factorize_sampled_hessian

@@ -95,8 +95,10 @@ def find_marked_rows(X):
     ids=["short", "long, last index"],
 )
 def test_products_with_loaded_rows_prefetch_a_later_group(monkeypatch, n_features, i, row_indices, expected_rows):
-    mark_prefetched_rows(monkeypatch)
     X = np.ones((40, n_features))
+    code = next(iter(compile_load(X, i, row_indices).inspect_llvm().values()))
+    assert "call void @llvm.prefetch.p0" in code
+    mark_prefetched_rows(monkeypatch)
     compile_load(X, i, row_indices)
     assert find_marked_rows(X) == expected_rows
 
@@ -111,11 +113,6 @@ def test_products_in_place_prefetch_the_next_group_of_long_rows(monkeypatch):
         X, (coef, scores) = np.ones((60, n_features)), (zeros_aligned((1, n), np.float64) for n in (80, 16))
         fill_scores(X[:11], coef, 0.0, scores)
         assert find_marked_rows(X) == expected_rows
-
-
-def test_prefetches_are_instructions_of_the_processor():
-    code = next(iter(compile_load(np.ones((39, 64)), 4, np.arange(39)).inspect_llvm().values()))
-    assert "call void @llvm.prefetch.p0" in code
 
 
 def sum_without_inlining(values):
