@@ -318,19 +318,17 @@ class Rows:
 
     def with_weights(self, weights: FloatArray) -> Rows:
         """Return the same rows with other weights (n_rows,). The result shares the pass counter."""
-        samples, positions = self.passes.samples, self.row_indices if len(self.row_indices) else slice(None)
-        row_weights = np.zeros(self.matrix.shape[0])
-        row_weights[positions] = weights
-        samples = samples._replace(weights=row_weights)
-        rows = Rows(self.matrix, samples, self.n_classes, self.coordinates, self.fit_intercept)
-        return self._share_pass_counter(rows)
+        return self._replace_sample_values("weights", weights)
 
     def with_targets(self, targets: FloatArray) -> Rows:
         """Return the same rows with targets (K, n_rows). The result shares the pass counter."""
-        samples, positions = self.passes.samples, self.row_indices if len(self.row_indices) else slice(None)
-        row_targets = np.zeros((self.matrix.shape[0], self.n_rows_coef))
-        row_targets[positions] = targets.T
-        samples = samples._replace(targets=row_targets)
+        return self._replace_sample_values("targets", targets.T)
+
+    def _replace_sample_values(self, name, values):
+        """Return the same rows with other values of a field of `Samples`, which are given for these rows only."""
+        matrix_values = np.zeros((self.matrix.shape[0], *values.shape[1:]))
+        matrix_values[self.row_indices if len(self.row_indices) else slice(None)] = values
+        samples = self.passes.samples._replace(**{name: matrix_values})
         rows = Rows(self.matrix, samples, self.n_classes, self.coordinates, self.fit_intercept)
         return self._share_pass_counter(rows)
 

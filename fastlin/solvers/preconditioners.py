@@ -216,10 +216,11 @@ def _find_hessian_sample(objective):
     The Hessian must be small, and the sample must contain enough rows of each class
     (docs/benchmarks/design-choices.md: hessian of a sample).
     """
-    (K, size), rows = objective.shape, objective.rows
-    # Without stored probabilities, the sampled rows are evenly spaced, whatever their weights and values.
-    has_even_rows = not (len(rows.weights) or rows.has_rare_values)
-    if K == 1 or K * size > SMALL_HESSIAN_SIZE or not (objective.stores_probabilities or has_even_rows):
+    K, size = objective.shape
+    if K == 1 or K * size > SMALL_HESSIAN_SIZE:
+        return None
+    if not (objective.stores_probabilities or _has_even_rows(objective.rows)):
+        # The sampled rows would be evenly spaced, whatever their weights and values.
         return None
     sample = sample_hessian_rows(objective)
     class_sizes = np.bincount(sample.rows.select_samples().labels, minlength=K)
@@ -411,12 +412,17 @@ def sample_hessian_rows(objective: Objective) -> Objective:
         return _sample_within_budget(objective, n_sampled_rows)
     if n_sampled_rows >= objective.n_rows:
         return objective
-    if not (len(rows.weights) or rows.has_rare_values):
+    if _has_even_rows(rows):
         return objective.sample(n_sampled_rows)
     weights = np.broadcast_to(rows.get_weights(rows.row_indices), rows.n_rows)
     influence = rows.sketched_influence if rows.has_rare_values else 1.0
     sample = _sample_rows(objective, weights, influence, n_sampled_rows, np.random.default_rng(0))
     return Objective(rows.take(sample.row_indices).with_weights(sample.weights), objective.penalty, objective.budget)
+
+
+def _has_even_rows(rows):
+    """Return whether rows have equal weights and no rare values, so that evenly spaced rows represent all rows."""
+    return not (len(rows.weights) or rows.has_rare_values)
 
 
 def count_hessian_rows(objective: Objective) -> int:

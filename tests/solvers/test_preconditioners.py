@@ -119,15 +119,6 @@ def test_the_hessian_of_a_sample_approximates_that_of_all_rows():
         columns = [preconditioner.solve(column.reshape(objective.shape)).ravel() for column in hessian]
         # Softmax is flat along equal changes of all classes.
         ratios = np.sort(np.linalg.eigvals(columns).real)[objective.shape[1] :]
-        print(
-            n,
-            kind,
-            budget,
-            sample.n_rows,
-            ratios.min(),
-            ratios.max(),
-            sample.rows.total_weight / objective.rows.total_weight,
-        )
         tolerance = 1e-9 if sample is objective else np.log(4)
         assert np.abs(np.log(ratios)).max() <= tolerance
 
