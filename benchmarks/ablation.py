@@ -34,8 +34,10 @@ from fastlin.solvers import (
 )
 from fastlin.solvers.stopping import Stopping
 
-# Fits that take longer than MAX_FIT_SECONDS are omitted. SPEEDUP_SECONDS is the measurement time for each pair of fits.
+# Fits that take longer than MAX_FIT_SECONDS and scikit-learn's cases with more than MAX_CASE_VALUES values are omitted.
+# SPEEDUP_SECONDS is the measurement time for each pair of fits.
 MAX_FIT_SECONDS, SPEEDUP_SECONDS = 3.0, 1.0
+MAX_CASE_VALUES = 10_000_000
 MAX_REPETITIONS = 15
 
 _is_descent_suitable, _choose_preconditioner = descent.is_suitable, preconditioners.choose
@@ -83,11 +85,13 @@ DISABLING_PATCHES = {
 
 
 def list_everyday_problems():
-    """Yield the name, X, y and the estimator parameters of each published everyday problem."""
-    for case in everyday.CASES:
+    """Yield the name, X, y and the estimator parameters of each published everyday problem and scikit-learn's cases."""
+    small_cases = (case for case in everyday.SCIKIT_LEARN_CASES if case.shape[0] * case.shape[1] <= MAX_CASE_VALUES)
+    for case in chain(everyday.CASES, small_cases):
         if case.group != everyday.DATAFRAME_GROUP:
             problem = case.load(None)
-            yield case.name, problem.X, problem.y, {"C": problem.C, "l1_ratio": problem.l1_ratio}
+            parameters = {"C": problem.C, "l1_ratio": problem.l1_ratio, "fit_intercept": problem.fit_intercept}
+            yield case.name, problem.X, problem.y, parameters
 
 
 def simulate_categorical_rows(n_rows, category_counts):
