@@ -84,8 +84,8 @@ DISABLING_PATCHES = {
 }
 
 
-def list_everyday_problems():
-    """Yield the name, X, y and the estimator parameters of each published everyday problem and scikit-learn's cases."""
+def list_published_problems():
+    """Yield the name, X, y and the estimator parameters of the everyday problems and of scikit-learn's cases."""
     small_cases = (case for case in everyday.SCIKIT_LEARN_CASES if case.shape[0] * case.shape[1] <= MAX_CASE_VALUES)
     for case in chain(everyday.CASES, small_cases):
         if case.group != everyday.DATAFRAME_GROUP:
@@ -156,7 +156,7 @@ def list_tables_and_batches():
 
 def iterate_problems():
     """Yield all problems."""
-    return chain(list_everyday_problems(), list_large_problems(), list_tables_and_batches())
+    return chain(list_published_problems(), list_large_problems(), list_tables_and_batches())
 
 
 @cache
@@ -198,7 +198,7 @@ def measure_optimization(optimization, is_full_run=False):
     speedups = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        for problem in list_problems() if is_full_run else islice(list_everyday_problems(), 1):
+        for problem in list_problems() if is_full_run else islice(list_published_problems(), 1):
             fit(problem)
             if fit(problem)[1] <= MAX_FIT_SECONDS and (speedup := measure_speedup(problem, optimization)) is not None:
                 speedups[problem[0]] = speedup
