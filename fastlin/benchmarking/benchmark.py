@@ -334,7 +334,7 @@ def compare(
     seconds : float, default=60.0
         The approximate time of the whole comparison. Before it begins, each baseline loads its code and is fitted to a
         small sample and once to the rows, and the minimum of the objective is computed; this time is not counted, nor
-        is the start of further processes. Intervals of short fits need about five seconds for each close baseline.
+        is the start of further processes. Intervals of short fits need about ten seconds for each close baseline.
     reference : str or None, default=None
         The name of the baseline with which the others are compared. None means the first one.
     notify : callable or None, default=None
@@ -349,7 +349,7 @@ def compare(
     ------
     ValueError
         There are no problems or baselines, their names are not unique, `reference` is no baseline, `seconds` is not
-        positive and finite, or a baseline cannot be sent to another process.
+        positive and finite, or a problem or a baseline cannot be sent to another process.
 
     Examples
     --------
@@ -382,9 +382,17 @@ def compare(
     if len(set(problem_names)) < len(problem_names):
         raise ValueError(f"The names of problems must be unique, got {', '.join(problem_names)}.")
     for baseline in baselines:
-        try:
-            pickle.dumps(baseline)
-        except Exception as error:
-            raise ValueError(f"The baseline {baseline.name!r} cannot be sent to another process: {error}") from error
+        _check_pickling(baseline, f"baseline {baseline.name!r}")
+    # An error in a later problem would lose the results of the earlier ones. A sample has the functions of its problem.
+    for problem in problems:
+        _check_pickling(problem.make_sample(), f"problem {problem.name!r}")
     by_name = dict(zip(names, baselines, strict=True))
     return BenchmarkResult(measure_curves(problems, by_name, reference, seconds, timing.N_REPEATS, notify))
+
+
+def _check_pickling(value, description):
+    """Raise a ValueError if a value cannot be pickled."""
+    try:
+        pickle.dumps(value)
+    except Exception as error:
+        raise ValueError(f"The {description} cannot be sent to another process: {error}") from error

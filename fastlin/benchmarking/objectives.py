@@ -10,6 +10,7 @@ from scipy.sparse import issparse
 from scipy.special import logsumexp
 
 import fastlin
+from fastlin.benchmarking.candidate import MAX_DIFFERENCE_BELOW_MINIMUM, ROUNDING_ERROR
 from fastlin.typing import Array, FloatArray, IntArray
 
 # Tolerance of the fits whose objective is the minimum.
@@ -97,11 +98,14 @@ class LogisticObjective:
         return average_cross_entropy(scores, positions) + float(penalty) / (self.C * len(y))
 
     def find_minimum(self, X: Any, y: Array) -> float:
-        """Return the minimum, from a certified fit of fastlin."""
+        """Return the minimum, from a fit of fastlin. A ValueError is raised if the fit is not certified as accurate."""
         model = fastlin.LogisticRegression(
             C=self.C, l1_ratio=self.l1_ratio, fit_intercept=self.fit_intercept, tol=MINIMUM_TOL, max_iter=10_000
         )
-        return self(model.fit(_convert_to_float64(X), y), X, y)
+        minimum = self(model.fit(_convert_to_float64(X), y), X, y)
+        if not model.certificate_ <= MAX_DIFFERENCE_BELOW_MINIMUM * minimum + ROUNDING_ERROR:
+            raise ValueError(f"the objective of the fit may be {model.certificate_:.1e} above the minimum")
+        return minimum
 
 
 @dataclass(frozen=True)

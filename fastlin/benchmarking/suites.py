@@ -27,6 +27,7 @@ def make_asv_class(problem: BenchmarkProblem, baselines: Sequence[Baseline]) -> 
     benchmark : type
         A class with the benchmark ``time_fit`` and, for each measure of the problem (the objective and the held-out
         scores), the benchmark ``track_<measure>``. The name of the problem must be unique in a module of the asv suite.
+        asv compares results of the same ``version``, an attribute; change it when the problem changes.
 
     Examples
     --------
@@ -51,7 +52,8 @@ def make_asv_class(problem: BenchmarkProblem, baselines: Sequence[Baseline]) -> 
     methods: dict[str, Any] = {"setup": setup, "time_fit": fit}
     for measure in [*(["objective"] if problem.objective is not None else []), *problem.scores]:
         methods[f"track_{_make_identifier(measure)}"] = lambda self, name, measure=measure: self.measures[measure]
-    attributes = {"params": list(by_name), "param_names": ["baseline"], **methods}
+    # By default, the version is a hash of the functions above, which do not contain the problem.
+    attributes = {"params": list(by_name), "param_names": ["baseline"], "version": "1", **methods}
     # asv identifies a benchmark by the name of its class.
     return type(f"Benchmark_{_make_identifier(problem.name)}", (), attributes)
 

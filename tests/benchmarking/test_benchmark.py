@@ -405,6 +405,7 @@ UNPICKLABLE = partial(lambda lock, effort: Estimator(), LOCK)
 
 def test_invalid_comparisons_raise_an_error():
     baseline = make_baseline("a")
+    unpicklable_problem = BenchmarkProblem(X, Y, partial(lambda lock, model, X, y: 0.0, LOCK), name="p")
     for arguments, message in (
         ((PROBLEM, []), "problems and baselines must not be empty, got 1 and 0"),
         ((PROBLEM, [baseline, baseline]), "The names of baselines must be unique, got a, a"),
@@ -412,6 +413,7 @@ def test_invalid_comparisons_raise_an_error():
         ((PROBLEM, [baseline], 0.0), "seconds must be positive and finite, got 0.0"),
         (([PROBLEM, PROBLEM], [baseline]), "The names of problems must be unique, got generated, generated"),
         ((PROBLEM, [Baseline("b", UNPICKLABLE)]), "The baseline 'b' cannot be sent to another process"),
+        (([PROBLEM, unpicklable_problem], [baseline]), "The problem 'p' cannot be sent to another process"),
     ):
         with pytest.raises(ValueError, match=message):
             compare(*arguments)

@@ -6,6 +6,7 @@ from scipy.sparse import csr_array
 from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
 
 from fastlin.benchmarking import LeastSquaresObjective, LogisticObjective
+from fastlin.exceptions import ConvergenceWarning
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(60, 4))
@@ -49,8 +50,14 @@ def test_elastic_net_minimizes_the_least_squares_objective(alpha, l1_ratio):
         model.coef_ = model.coef_ - step
 
 
-def test_labels_that_a_model_does_not_know_raise_an_error():
+def test_unknown_labels_and_minima_without_a_certificate_raise_an_error():
     y = (X[:, 0] > 0).astype(int)
+    # Without a penalty, the objective of separable data has no minimum.
+    with (
+        pytest.warns(ConvergenceWarning, match="separable"),
+        pytest.raises(ValueError, match="the objective of the fit may be inf above the minimum"),
+    ):
+        LogisticObjective(C=np.inf).find_minimum(X, y)
     model = LogisticRegression().fit(X, y)
     with pytest.raises(ValueError, match="classes_ must be sorted and contain all labels"):
         LogisticObjective()(model, X, y + 1)

@@ -17,7 +17,7 @@ BASELINES = [
 
 def test_an_asv_class_times_and_measures_each_baseline():
     kind = make_asv_class(PROBLEM, BASELINES)
-    assert (kind.params, kind.param_names) == (["lbfgs", "newton-cg"], ["baseline"])
+    assert (kind.params, kind.param_names, kind.version) == (["lbfgs", "newton-cg"], ["baseline"], "1")
     minimum = PROBLEM.find_optimum()
     for name in kind.params:
         benchmark = kind()

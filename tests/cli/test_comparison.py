@@ -113,7 +113,9 @@ def test_the_comparison_reports_all_libraries_on_one_objective(run, libraries, t
     libraries["glum"] = Library(fail_to_solve, (1, 2, 4), "numpy", "numpy")
     libraries["torch"] = dataclasses.replace(LIBRARIES["torch"], module="no_such_module")
     np.savez(tmp_path / "$a$.npz", X=X, y=Y)
-    completed_process = run("compare", "$a$.npz", "--C", "2", "--seconds", "120", "--output", "here")
+    other = "sklearn.linear_model:LogisticRegression(C=2.0, solver='newton-cg', tol=?)"
+    options = ("--C", "2", "--seconds", "120", "--baseline", other, "--output", "here")
+    completed_process = run("compare", "$a$.npz", *options)
     assert (
         "Not installed, so not compared: torch.\npip install '.[baselines]' in a checkout" in completed_process.stdout
     )
@@ -126,9 +128,10 @@ def test_the_comparison_reports_all_libraries_on_one_objective(run, libraries, t
     assert shape == {"samples": 160, "features": 4, "classes": 3, "intercept": True}
     assert (results["C"], problem["left_out"]) == (2.0, {"glum": "not today"})
     assert (results["file"], problem["held_out"]) == ("$a$.npz", 40)
-    assert list(problem["points"]) == ["fastlin", "scikit-learn lbfgs"]
+    assert list(problem["points"]) == ["fastlin", "scikit-learn lbfgs", other]
     lines = [line.split() for line in completed_process.stdout.partition("scores on 40 held-out rows")[2].splitlines()]
-    for name, points in problem["points"].items():
+    for name in ("fastlin", "scikit-learn lbfgs"):
+        points = problem["points"][name]
         (scores,) = (line[-2:] for line in lines if line[:-2] == name.split())
         printed = [points[-1]["accuracy"], points[-1]["log_loss"]]
         assert [float(score) for score in scores] == pytest.approx(printed, rel=1e-3)

@@ -10,6 +10,9 @@ from fastlin.course.studies.settings import Results
 
 from .conftest import is_inside_figure
 
+# A baseline that the program's option adds.
+LONG_NAME = "package.subpackage.module:LogisticRegression(C=0.0123, max_iter=100_000, random_state=0, tol=?)"
+
 
 def make_problem(left_out):
     points = [{"seconds": 0.01 * 2**number, "suboptimality": 10.0 ** (-2 * number)} for number in range(4)]
@@ -18,7 +21,7 @@ def make_problem(left_out):
         "samples": 1_234_567,
         "features": 1_234_567,
         "intercept": True,
-        "points": {name: points for name in LIBRARIES if name not in left_out},
+        "points": {name: points for name in (*LIBRARIES, LONG_NAME) if name not in left_out},
         "left_out": dict.fromkeys(left_out, "on purpose"),
     }
 
