@@ -22,11 +22,11 @@ BEFORE, NOW = "before", "now"
 
 
 class CaseProcess:
-    """A process that imports fastlin from a folder and times cases by name."""
+    """A process that imports fastlin from a folder and times cases by name. The arguments are a module and its own."""
 
-    def __init__(self, folder):
-        command = sys.executable, "-P", "-m", "benchmarks.timed_cases"
-        environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+    def __init__(self, folder, *arguments, **environment_variables):
+        command = sys.executable, "-P", "-m", *(arguments or ["benchmarks.timed_cases"])
+        environment = {**os.environ, **environment_variables, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
         self._process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

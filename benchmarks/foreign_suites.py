@@ -30,7 +30,7 @@ SUITE_SCORES = "accuracy", "R²"
 SCIKIT_LEARN_SUITE, LASSO_SUITE = "scikit-learn-suite", "lasso-suite"
 # A short run makes the first problem of a suite with at most this number of rows.
 MAX_SHORT_ROWS = 1_000
-SECONDS_PER_PROBLEM, SHORT_SECONDS_PER_PROBLEM = 60.0, 1.0
+SECONDS_PER_PROBLEM, SHORT_SECONDS_PER_PROBLEM = 150.0, 1.0
 TOLERANCES = tuple(10.0**-k for k in range(1, 9))
 MAX_ITER = 10_000
 LASSO_ALPHA, RIDGE_ALPHA, SGD_ALPHA = 0.001, 1.0, 1e-4

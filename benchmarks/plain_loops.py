@@ -1,25 +1,22 @@
 """Ablations of emitted instructions: fits whose innermost loops are plain Python loops, which Numba compiles.
 
 `python -m benchmarks.ablation` lists these ablations among the others. A process compiles either the plain or the
-emitted loops of a group, so pairs of processes alternate. The group PREFETCHES only omits prefetches.
+emitted loops of a group, so the fits of two processes alternate. The group PREFETCHES only omits prefetches.
 """
 
 import inspect
-import json
 import math
 import sys
 import tempfile
-import warnings
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
 EMITTED, PREFETCHES = "emitted", "prefetches"
-N_PAIRS, FIT_SECONDS, MAX_FITS = 3, 1.0, 15
 
 
 def _find_row(row_indices, i):
@@ -199,7 +196,10 @@ PROBLEMS = {
         "MNIST",
         "MNIST, 60,000 rows",
         "100,000 × 100, 10 classes",
+        "100,000 × 100, 4 classes",
+        "scikit-learn_bench, 100,000 × 50, 5 classes",
         "100000 x 50, 4 classes",
+        "500000 x 20, 10 classes",
         "100,000 × 100, 2 classes",
     ),
 }
@@ -231,54 +231,39 @@ def replace_loops(group):
         emitter.Emitter.prefetch = lambda *_: None
 
 
-def measure_fits(names):
-    """Return the median seconds of fits to each of the problems, after a first fit."""
-    from benchmarks import ablation
-
-    seconds = {}
-    for problem in ablation.iterate_problems():
-        if problem[0] in names:
-            ablation.fit(problem)
-            n_fits = int(np.clip(FIT_SECONDS / ablation.fit(problem)[1], 2, MAX_FITS))
-            seconds[problem[0]] = median(ablation.fit(problem)[1] for _ in range(n_fits))
-            if len(seconds) == len(names):
-                return seconds
-    raise ValueError(f"There are no problems with the names {sorted(set(names) - seconds.keys())}.")
-
-
 def measure_group(group, is_full_run=False):
     """Return the record of a group: the time with plain loops divided by the time with emitted loops, per problem."""
     # These imports load kernels, whose loops `replace_loops` could not replace.
-    from benchmarks.processes import run_python
+    from benchmarks.commits import BEFORE, N_ROUNDS, NOW, CaseProcess, compare_processes
+    from benchmarks.processes import FASTLIN_ROOT
     from fastlin.kernels.machine.target import WHEEL_CODE_VARIABLE
 
-    seconds = {EMITTED: [], group: []}
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in range(N_PAIRS if is_full_run else 1):
-            for loops, repetitions in seconds.items():
-                # A process without the wheel's code compiles all kernels.
-                variables = {"NUMBA_CACHE_DIR": str(Path(folder) / loops), WHEEL_CODE_VARIABLE: "off"}
-                problems = PROBLEMS[group] if is_full_run else PROBLEMS[group][-1:]
-                output = run_python("-m", "benchmarks.plain_loops", loops, *problems, **variables)
-                repetitions.append(json.loads(output))
-    plain, emitted = (
-        {name: median(fits[name] for fits in runs) for name in runs[0]} for runs in reversed(seconds.values())
-    )
+    problems = PROBLEMS[group] if is_full_run else PROBLEMS[group][-1:]
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        processes = {}
+        for name, loops in ((BEFORE, EMITTED), (NOW, group)):
+            # A process without the wheel's code compiles all kernels.
+            variables = {"NUMBA_CACHE_DIR": str(Path(folder) / loops), WHEEL_CODE_VARIABLE: "off"}
+            arguments = "benchmarks.plain_loops", loops, *problems
+            processes[name] = stack.enter_context(closing(CaseProcess(FASTLIN_ROOT, *arguments, **variables)))
+        comparisons = list(compare_processes(processes, problems, N_ROUNDS if is_full_run else 1))
     return {
         "kind": "ablation",
         "title": f"emitted {group}",
         "switch": "Emitter.prefetch" if group == PREFETCHES else f"kernels.machine.{group}",
         "threads": 1,
-        "gains": {name: plain[name] / emitted[name] for name in plain},
+        "gains": {problem: summary["ratio"] for problem, summary in comparisons},
     }
 
 
 def main():
-    """Print the seconds of fits with plain or emitted loops, as JSON."""
+    """Time fits with plain or emitted loops, whose problems the parent process names."""
     group, *names = sys.argv[1:]
-    warnings.simplefilter("ignore")
     replace_loops(group)
-    print(json.dumps(measure_fits(names)))
+    from benchmarks import ablation
+    from benchmarks.timed_cases import serve_cases
+
+    serve_cases({name: (partial(ablation.load_problem, name), ablation.fit) for name in names})
 
 
 MEASUREMENTS = {f"emitted {group}": partial(measure_group, group) for group in LOOPS}

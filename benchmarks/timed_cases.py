@@ -1,4 +1,4 @@
-"""A process that times the cases of `asv_history`, whose names it reads from the standard input.
+"""A process that times cases, by default those of `asv_history`, whose names it reads from the standard input.
 
 Processes with an earlier commit import this file, so it only uses the public API of fastlin.
 """
@@ -14,12 +14,15 @@ from benchmarks.asv_history import CASES
 MEASURED_SECONDS = 0.15
 
 
-def serve_cases():
-    """Time the cases that the parent process names, and print the shortest time of each."""
+def serve_cases(cases=CASES):
+    """Time the cases that the parent process names, and print the shortest time of each.
+
+    Each case has a function that loads rows, and a function of these rows that is timed.
+    """
     warnings.simplefilter("ignore")
     rows_by_case = {}
     for line in sys.stdin:
-        load, call = CASES[line.rstrip("\n")]
+        load, call = cases[line.rstrip("\n")]
         if line not in rows_by_case:
             rows_by_case[line] = load()
         rows, seconds = rows_by_case[line], []
