@@ -4,7 +4,6 @@ The function `draw_<study>` draws the figure of a study. Titles, captions and al
 """
 
 from pathlib import Path
-from textwrap import fill
 from typing import Any, NamedTuple
 
 from fastlin.course import find_functions_with_prefix
@@ -18,8 +17,6 @@ from fastlin.figures.style import STYLE
 
 __all__ = ["LIBRARIES", "draw", "plot_loss"]
 
-# Number of characters that fit the width of a column of the legend.
-MAX_LABEL_CHARACTERS = 40
 DRAWING_FUNCTIONS = find_functions_with_prefix("draw_", comparisons, course, networks)
 
 
@@ -47,8 +44,7 @@ def draw(study: str, results: Any, folder: Path) -> list[Plot]:
         figure.suptitle(f"{DATASET_TITLES[values['data']]}, {labels['title']}", wrap=True)
         # A single legend below all panels shows each label once and covers no curve.
         legends = (zip(*panel.get_legend_handles_labels(), strict=True) for panel in figure.axes)
-        # A longer label, such as the description of a baseline, would be cropped.
-        handles = {fill(label, MAX_LABEL_CHARACTERS): handle for legend in legends for handle, label in legend}
+        handles = {label: handle for legend in legends for handle, label in legend}
         if handles and not figure.legends:
             n_columns = max(2, round(figure.get_figwidth() / 3.5))
             figure.legend(handles.values(), handles, loc="outside lower center", ncols=n_columns)

@@ -25,8 +25,8 @@ LIBRARIES = {
 }
 # The colors and markers of baselines that are not in this list.
 OTHER_BASELINES = ("#999933", "d"), ("#332288", "H"), ("#CC6677", "8"), ("#661100", "p")
-# Number of characters that fit the width of a panel in `draw_baselines`.
-MAX_PANEL_CHARACTERS = 80
+# Numbers of characters that fit the width of a panel in `draw_baselines`, and of a column of its legend.
+MAX_PANEL_CHARACTERS, MAX_LABEL_CHARACTERS = 80, 40
 
 
 def draw_learning(results: Any) -> Any:
@@ -70,7 +70,7 @@ def draw_baselines(results: Any) -> Any:
                 points,
                 panel,
                 lowest_drawn_value,
-                label=name,
+                label=fill(name, MAX_LABEL_CHARACTERS, break_on_hyphens=False),
                 color=color,
                 marker=marker,
                 markersize=size,
