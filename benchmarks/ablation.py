@@ -165,11 +165,6 @@ def list_problems():
     return tuple(iterate_problems())
 
 
-def load_problem(name):
-    """Return a tuple with the first problem of a name, without loading the problems after it."""
-    return (next(problem for problem in iterate_problems() if problem[0] == name),)
-
-
 def fit(problem):
     """Return a key that identifies the result of a fit, and the seconds of the fit."""
     _, X, y, parameters = problem

@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 from benchmarks.asv_history import CASES
 from benchmarks.random_fits import ROOT, extract_package
@@ -18,14 +18,13 @@ from fastlin.benchmarking.timing import summarize_ratios
 
 SLOWDOWN_LIMIT = 1.15
 N_ROUNDS = 12
-BEFORE, NOW = "before", "now"
 
 
 class CaseProcess:
-    """A process that imports fastlin from a folder and times cases by name. The arguments are a module and its own."""
+    """A process that imports fastlin from a folder and runs a module, with arguments, that times cases by name."""
 
-    def __init__(self, folder, *arguments, **environment_variables):
-        command = sys.executable, "-P", "-m", *(arguments or ["benchmarks.timed_cases"])
+    def __init__(self, folder, module="benchmarks.timed_cases", *arguments, **environment_variables):
+        command = sys.executable, "-P", "-m", module, *arguments
         environment = {**os.environ, **environment_variables, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
         self._process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -43,17 +42,17 @@ class CaseProcess:
 
 
 def compare_processes(processes, cases, n_rounds=N_ROUNDS):
-    """Yield each case and the summary of its ratios, the time now divided by the time before."""
+    """Yield each case and the summary of its ratios, the time of the second of two processes divided by the first's."""
     for case in cases:
         # The first round is not counted.
-        for process in processes.values():
+        for process in processes:
             process.measure(case)
         ratios = []
         for number in range(n_rounds):
             # The order alternates, because the second process finds the caches of the processor filled.
-            names = (BEFORE, NOW) if number % 2 else (NOW, BEFORE)
-            seconds = {name: processes[name].measure(case) for name in names}
-            ratios.append(seconds[NOW] / seconds[BEFORE])
+            order = (0, 1) if number % 2 else (1, 0)
+            seconds = {index: processes[index].measure(case) for index in order}
+            ratios.append(seconds[1] / seconds[0])
         yield case, summarize_ratios(ratios)
 
 
@@ -65,9 +64,7 @@ def main(arguments=None):
     slower_cases = []
     with ExitStack() as stack:
         folder = stack.enter_context(extract_package(options.commit))
-        processes = {name: CaseProcess(path) for name, path in ((BEFORE, folder), (NOW, ROOT))}
-        for process in processes.values():
-            stack.callback(process.close)
+        processes = [stack.enter_context(closing(CaseProcess(path))) for path in (folder, ROOT)]
         for case, summary in compare_processes(processes, CASES):
             low, high = summary["interval"]
             print(f"{case}: {summary['ratio']:.3f} ({low:.2f} to {high:.2f}) times as long as before")

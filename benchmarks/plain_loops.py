@@ -234,18 +234,18 @@ def replace_loops(group):
 def measure_group(group, is_full_run=False):
     """Return the record of a group: the time with plain loops divided by the time with emitted loops, per problem."""
     # These imports load kernels, whose loops `replace_loops` could not replace.
-    from benchmarks.commits import BEFORE, N_ROUNDS, NOW, CaseProcess, compare_processes
+    from benchmarks.commits import N_ROUNDS, CaseProcess, compare_processes
     from benchmarks.processes import FASTLIN_ROOT
     from fastlin.kernels.machine.target import WHEEL_CODE_VARIABLE
 
     problems = PROBLEMS[group] if is_full_run else PROBLEMS[group][-1:]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        processes = {}
-        for name, loops in ((BEFORE, EMITTED), (NOW, group)):
+        processes = []
+        for loops in (EMITTED, group):
             # A process without the wheel's code compiles all kernels.
             variables = {"NUMBA_CACHE_DIR": str(Path(folder) / loops), WHEEL_CODE_VARIABLE: "off"}
             arguments = "benchmarks.plain_loops", loops, *problems
-            processes[name] = stack.enter_context(closing(CaseProcess(FASTLIN_ROOT, *arguments, **variables)))
+            processes.append(stack.enter_context(closing(CaseProcess(FASTLIN_ROOT, *arguments, **variables))))
         comparisons = list(compare_processes(processes, problems, N_ROUNDS if is_full_run else 1))
     return {
         "kind": "ablation",
@@ -263,7 +263,9 @@ def main():
     from benchmarks import ablation
     from benchmarks.timed_cases import serve_cases
 
-    serve_cases({name: (partial(ablation.load_problem, name), ablation.fit) for name in names})
+    # Each problem is generated once, because the generation of the problems before it takes seconds.
+    problems = {problem[0]: problem for problem in ablation.iterate_problems() if problem[0] in names}
+    serve_cases({name: (partial(tuple, [problem]), ablation.fit) for name, problem in problems.items()})
 
 
 MEASUREMENTS = {f"emitted {group}": partial(measure_group, group) for group in LOOPS}

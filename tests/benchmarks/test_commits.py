@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import commits
-from benchmarks.commits import BEFORE, NOW, CaseProcess, compare_processes
+from benchmarks.commits import CaseProcess, compare_processes
 
 
 class SimulatedProcess:
@@ -37,7 +37,7 @@ def test_a_slower_case_is_found_although_the_machine_slows_down(monkeypatch, cap
 def test_cases_are_timed_in_another_process():
     process = CaseProcess(commits.ROOT)
     try:
-        [(case, summary)] = compare_processes({BEFORE: process, NOW: process}, ["iris"], n_rounds=6)
+        [(case, summary)] = compare_processes([process, process], ["iris"], n_rounds=6)
     finally:
         process.close()
     low, high = summary["interval"]
