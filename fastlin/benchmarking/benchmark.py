@@ -215,7 +215,7 @@ class BenchmarkResult:
             return columns
         return pandas.DataFrame(columns)
 
-    def plot(self, axes: Any = None) -> None:
+    def plot(self, axes: Any = None) -> Any:
         """Plot suboptimality vs seconds for one problem, or a performance profile for several problems.
 
         Parameters
@@ -223,15 +223,18 @@ class BenchmarkResult:
         axes : matplotlib Axes or None, default=None
             The axes to plot on. None means the current axes.
 
+        Returns
+        -------
+        matplotlib Axes
+
         Raises
         ------
         ValueError
             There is one problem, and it has no objective.
         """
         if len(self.problems) == 1:
-            figures.plot_suboptimality(self.problems[0], axes)
-        else:
-            figures.plot_profile(self.problems, axes)
+            return figures.plot_suboptimality(self.problems[0], axes)
+        return figures.plot_profile(self.problems, axes)
 
     def summary(self) -> str:
         """Return sentences that state which baselines are faster than the reference, with confidence intervals."""

@@ -18,8 +18,8 @@ MIN_PLOTTED_SUBOPTIMALITY = 1e-10
 MARKERS = "osD^vP*X<>"
 
 
-def plot_suboptimality(problem: Mapping[str, Any], axes: Axes | None = None) -> None:
-    """Plot the relative suboptimality vs the fit time, one curve per baseline, on log axes.
+def plot_suboptimality(problem: Mapping[str, Any], axes: Axes | None = None) -> Axes:
+    """Plot the relative suboptimality vs the fit time, one curve per baseline, on log axes, and return the axes.
 
     `problem` is one of the problems of a `BenchmarkResult`. A ValueError is raised if it has no objective.
     """
@@ -38,6 +38,7 @@ def plot_suboptimality(problem: Mapping[str, Any], axes: Axes | None = None) -> 
     )
     label_log_axis(axes.xaxis)
     axes.legend()
+    return axes
 
 
 def plot_curve(
@@ -64,11 +65,11 @@ def plot_curve(
         axes.plot(seconds, np.maximum(suboptimality, lowest), **options)
 
 
-def plot_profile(problems: Sequence[Mapping[str, Any]], axes: Axes | None = None) -> None:
+def plot_profile(problems: Sequence[Mapping[str, Any]], axes: Axes | None = None) -> Axes:
     """Plot, for each baseline, the fraction of problems that it finishes within a factor of the fastest time.
 
     The time of a baseline is that of its first fit with a relative suboptimality of at most 1e-4 or, without an
-    objective, that of the fit with its last effort (performance profile: Dolan and Moré 2002).
+    objective, that of the fit with its last effort (performance profile: Dolan and Moré 2002). The axes are returned.
     """
     axes = axes or get_current_axes()
     names = list(dict.fromkeys(name for problem in problems for name in problem["points"]))
@@ -88,6 +89,7 @@ def plot_profile(problems: Sequence[Mapping[str, Any]], axes: Axes | None = None
     )
     label_log_axis(axes.xaxis)
     axes.legend()
+    return axes
 
 
 def compute_profile(problems: Sequence[Mapping[str, float]]) -> dict[str, FloatArray]:

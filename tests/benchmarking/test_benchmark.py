@@ -345,11 +345,10 @@ def test_regression_and_several_problems_are_plotted_as_a_profile(tmp_path):
     for problem in result.problems:
         assert all(points[-1]["suboptimality"] < 1e-4 for points in problem["points"].values())
     axes = Figure().subplots()
-    result.plot(axes)
+    assert result.plot(axes) is axes
     assert {line.get_label() for line in axes.lines} == {"cyclic", "random"}
     assert max(line.get_ydata().max() for line in axes.lines) == 1.0
-    axes = Figure().subplots()
-    BenchmarkResult(result.problems[:1]).plot(axes)
+    axes = BenchmarkResult(result.problems[:1]).plot(Figure().subplots())
     assert axes.get_title() == "lasso 0, 200 × 10"
 
 
